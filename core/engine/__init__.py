@@ -1,0 +1,1 @@
+"""Engines: rows of (tokens, adapter) in, logits out."""

@@ -1,0 +1,100 @@
+"""The base in memory: loading it, batching token rows by length, and pooling what comes out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+
+from ..bases import Base
+from ..errors import BaseUnavailable, SettingsError
+from ..heads import Pooling, pool
+
+log = logging.getLogger(__name__)
+
+
+def pick_device(setting: str) -> torch.device:
+    """The device that a setting means. Raises `SettingsError` where this machine has none such."""
+    if setting == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(setting)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise SettingsError(
+            f"this machine has no device {setting!r}", "use --device auto or --device cpu"
+        )
+    return device
+
+
+def load_encoder(base: Base, device: torch.device) -> torch.nn.Module:
+    """The base's encoder in float32, in evaluation mode, without gradients.
+
+    A pooler that the checkpoint does not bring would be random, so it is dropped; a task head that
+    the checkpoint does bring is ignored with a notice.
+
+    Raises:
+        BaseUnavailable: transformers cannot load the directory as an encoder.
+    """
+    from transformers import AutoModel
+    from transformers.utils import logging as hf_logging
+
+    verbosity = hf_logging.get_verbosity()
+    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
+    try:
+        model, info = AutoModel.from_pretrained(
+            str(base.path), dtype=torch.float32, output_loading_info=True
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise BaseUnavailable(f"the base {base.id!r} cannot be loaded: {error}") from error
+    finally:
+        hf_logging.set_verbosity(verbosity)
+    missing = set(info["missing_keys"])
+    if any(name.startswith("pooler.") for name in missing):
+        model.pooler = None
+    absent = sorted(name for name in missing if not name.startswith("pooler."))
+    if absent:
+        raise BaseUnavailable(f"the base {base.id!r} lacks weights, among them {absent[0]!r}")
+    heads = {name.split(".")[0] for name in info["unexpected_keys"]}
+    if heads:
+        log.info("the base %r brings %s, which is not used", base.id, ", ".join(sorted(heads)))
+    model.requires_grad_(False)
+    return model.eval().to(device)  # type: ignore[no-any-return]  # transformers is untyped
+
+
+def pad(
+    rows: Sequence[Sequence[int]], pad_id: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and mask ``(texts, longest)`` of token rows."""
+    longest = max(len(row) for row in rows)
+    ids = torch.full((len(rows), longest), pad_id)
+    mask = torch.zeros((len(rows), longest), dtype=torch.long)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = torch.tensor(row)
+        mask[i, : len(row)] = 1
+    return ids.to(device), mask.to(device)
+
+
+def pooled(model: Any, ids: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:
+    """``(texts, hidden)``: the encoder run on ids and mask ``(texts, tokens)``, then pooled.
+
+    Prompt methods put virtual tokens in front; pooling is over the real ones.
+    """
+    hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state
+    hidden = hidden[:, hidden.shape[1] - mask.shape[1] :]
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return pool(hidden, mask, pooling, getattr(inner, "pooler", None))
+
+
+def length_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Indices in batches of like lengths, the longest first, at most `budget` padded tokens each.
+
+    A single row longer than the budget is a batch of its own.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    start = 0
+    while start < len(order):
+        size = max(1, budget // max(1, lengths[order[start]]))
+        yield order[start : start + size]
+        start += size

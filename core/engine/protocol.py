@@ -1,0 +1,59 @@
+"""What an engine is: rows of tokens in, logits out, each row with its own adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from ..store.manifest import Manifest
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterSource:
+    """A published adapter as an engine needs it; equal content hash means equal answers."""
+
+    path: Path
+    manifest: Manifest
+    content_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One text for the engine: token ids, special tokens included, and who judges them."""
+
+    tokens: tuple[int, ...]
+    adapter: AdapterSource
+
+
+class Engine(Protocol):
+    """One engine holds one base. Safe to call from any thread."""
+
+    name: str
+
+    def refuses(self, adapter: AdapterSource) -> str | None:
+        """Why this engine cannot run the adapter exactly, as a sentence; None if it can."""
+        ...
+
+    def logits(self, rows: Sequence[Row]) -> list[FloatArray]:
+        """``(classes,)`` float32 for each row, in the rows' order. Loads adapters as needed.
+
+        Raises:
+            AdapterCorrupt, AdapterUnsupported: an adapter cannot be loaded.
+        """
+        ...
+
+    def unload(self, content_hash: str) -> None:
+        """Forgets an adapter if it is held."""
+        ...
+
+    def close(self) -> None:
+        """Frees what the engine holds; calls that wait get an answer first."""
+        ...

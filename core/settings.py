@@ -1,0 +1,117 @@
+"""Settings from the environment (``PLATFORM_*``) and `platform.toml`, checked at the start."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from .errors import SettingsError
+
+PREFIX = "PLATFORM_"
+FILE = "platform.toml"
+EngineChoice = Literal["auto", "packed", "peft"]
+
+
+def data_home() -> Path:
+    """Where a user's data lies on this system, by its own convention."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "adapter-platform"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "adapter-platform"
+    root = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(root) / "adapter-platform"
+
+
+def cache_home() -> Path:
+    """Where files that can be made again lie on this system."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "adapter-platform"
+    if sys.platform == "win32":
+        return data_home() / "cache"
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "adapter-platform"
+
+
+class Settings(BaseSettings):
+    """What a user can set. Environment first, then `platform.toml` in the working directory.
+
+    Attributes:
+        store: directory of published adapters.
+        cache: directory for built bases and fingerprints.
+        default_adapter: answers when no adapter is named.
+        base: base id for new adapters whose recipe names none.
+        engine: ``auto`` picks per adapter.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        threads: torch's threads for a forward pass; 0 leaves torch's own choice.
+        batch_tokens: padded tokens in one forward pass, at most.
+        peft_resident: adapters that one PEFT model holds before the least recently used goes.
+        resident_bases: base models held in memory.
+        plugins_dir: directory of single-file plugins and domain folders.
+        load_plugins: allow-list of plugin names, comma-separated; None: all. Built-ins always load.
+        strict_plugins: a plugin that fails ends the command.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    store: Path = Field(default_factory=lambda: data_home() / "adapters")
+    cache: Path = Field(default_factory=cache_home)
+    default_adapter: str | None = None
+    base: str = "multilingual"
+    engine: EngineChoice = "auto"
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    threads: int = Field(0, ge=0)
+    batch_tokens: int = Field(4096, ge=1)
+    peft_resident: int = Field(16, ge=1)
+    resident_bases: int = Field(2, ge=1)
+    plugins_dir: Path | None = None
+    load_plugins: str | None = None
+    strict_plugins: bool = False
+
+    @field_validator("store", "cache", "plugins_dir")
+    @classmethod
+    def _expand(cls, path: Path | None) -> Path | None:
+        return path.expanduser().absolute() if path else path
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic names it
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic names it
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments over environment over `platform.toml`."""
+        file = Path(FILE)
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file))
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings in force; an override of None counts as not given.
+
+    Raises:
+        SettingsError: a value cannot be; the sentence names it and where it comes from.
+    """
+    given = {key: value for key, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "setting"
+        raise SettingsError(
+            f"the setting {name!r} cannot be {first.get('input')!r}: {first['msg']}",
+            f"see {PREFIX}{name.upper()}, {FILE} and the command's options",
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise SettingsError(f"{FILE} cannot be read: {error}") from error

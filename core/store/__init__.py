@@ -1,0 +1,1 @@
+"""Published adapters on disk: their manifest, versions and current pointer."""

@@ -1,0 +1,176 @@
+"""Texts to token ids, and whether a base can read what it was given."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import BaseUnavailable, DataError
+from .predictions import Notice
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from .bases import Base
+
+# A text's first tokens lie in its first characters; tokenising megabytes to drop them is waste.
+CHARACTERS_A_TOKEN = 64
+UNKNOWN_SHARE = 0.2
+FOREIGN_SHARE = 0.3
+TOKEN_EXCESS = 2.0
+UNNAMED_SCRIPTS = {"HIRAGANA": "CJK", "KATAKANA": "CJK", "FULLWIDTH": "CJK", "HALFWIDTH": "CJK"}
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One text as ids, special tokens included.
+
+    Attributes:
+        truncated: the text had more tokens than were kept.
+        unknown: how many of the kept ids are the unknown token.
+    """
+
+    ids: tuple[int, ...]
+    truncated: bool
+    unknown: int
+
+
+class TextEncoder:
+    """A base's tokenizer. It keeps no settings that a call changes, so threads may share it."""
+
+    def __init__(self, base: Base) -> None:
+        self._tokenizer = _load(base.path)
+        self._unknown = self._tokenizer.token_to_id(_unknown_token(base.path))
+        bare = self._tokenizer.encode("a", add_special_tokens=False).ids
+        full = self._tokenizer.encode("a").ids
+        at = next((i for i in range(len(full)) if full[i : i + len(bare)] == bare), 0)
+        self._before = tuple(full[:at])
+        self._after = tuple(full[at + len(bare) :])
+        self.limit = min(base.max_positions, _positions(base.path) or base.max_positions)
+
+    def encode(self, texts: Sequence[str], max_length: int) -> list[Encoded]:
+        """Ids of each text, at most `max_length` with special tokens.
+
+        Raises:
+            DataError: a text is not valid Unicode.
+        """
+        room = min(max_length, self.limit) - len(self._before) - len(self._after)
+        characters = room * CHARACTERS_A_TOKEN
+        cut = [text[:characters] for text in texts]
+        try:
+            encodings = self._tokenizer.encode_batch_fast(cut, add_special_tokens=False)
+        except (UnicodeEncodeError, TypeError) as error:
+            raise DataError(f"a text is not valid Unicode: {error}") from error
+        result = []
+        for text, encoding in zip(texts, encodings, strict=True):
+            ids = encoding.ids
+            long = len(ids) > room or len(text) > characters
+            kept = (*self._before, *ids[:room], *self._after)
+            result.append(Encoded(kept, long, kept.count(self._unknown)))
+        return result
+
+
+def unreadable(
+    text: str, encoded: Encoded, base: Base, tokens_per_character: float
+) -> tuple[Notice, ...]:
+    """Reasons why this base may not be able to read a text.
+
+    Args:
+        tokens_per_character: the adapter's training texts' 99th percentile; 0: not known.
+    """
+    notices = []
+    inner = max(1, len(encoded.ids) - 2)
+    if encoded.unknown / inner > UNKNOWN_SHARE:
+        notices.append(
+            Notice(
+                "unknown_tokens",
+                f"{encoded.unknown} of {inner} tokens are unknown to the base {base.id!r}",
+            )
+        )
+    foreign = _foreign_scripts(text, base.scripts)
+    if foreign:
+        notices.append(
+            Notice("script", f"the base {base.id!r} does not read {' and '.join(foreign)} text")
+        )
+    characters = len("".join(text.split()))
+    dense = inner / max(1, characters)
+    known = tokens_per_character > 0 and characters >= 8 and not encoded.truncated
+    if known and dense > TOKEN_EXCESS * tokens_per_character:
+        notices.append(
+            Notice(
+                "token_density",
+                f"{dense:.1f} tokens a character, where the adapter was trained on "
+                f"{tokens_per_character:.1f} at most: the text may not be readable for it",
+            )
+        )
+    return tuple(notices)
+
+
+def _foreign_scripts(text: str, scripts: Sequence[str]) -> list[str]:
+    """Scripts outside `scripts` that make up a good part of the text's letters, by name."""
+    if not scripts or text.isascii():
+        return []
+    counts: dict[str, int] = {}
+    for character in text[:2000]:
+        if character.isalpha():
+            name = _script(character)
+            counts[name] = counts.get(name, 0) + 1
+    foreign = {name: n for name, n in counts.items() if name not in scripts}
+    if sum(foreign.values()) <= FOREIGN_SHARE * sum(counts.values()):
+        return []
+    return [_script_title(name) for name in sorted(foreign, key=lambda n: -foreign[n])[:2]]
+
+
+@lru_cache(maxsize=4096)
+def _script(character: str) -> str:
+    """The script's name as Unicode character names begin, with Japanese and Chinese as one."""
+    first = unicodedata.name(character, "UNKNOWN").split()[0].split("-")[0]
+    return UNNAMED_SCRIPTS.get(first, first)
+
+
+def _script_title(name: str) -> str:
+    return {"CJK": "Chinese or Japanese", "HANGUL": "Korean"}.get(name, name.capitalize())
+
+
+def _load(path: Path) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    file = path / "tokenizer.json"
+    if file.is_file():
+        try:
+            tokenizer = Tokenizer.from_file(str(file))
+        # tokenizers raises a bare Exception for a file that it cannot parse.
+        except Exception as error:
+            raise BaseUnavailable(f"{file} is not a tokenizer: {error}") from error
+    else:
+        from transformers import AutoTokenizer
+
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(str(path)).backend_tokenizer
+        except (OSError, ValueError, AttributeError) as error:
+            raise BaseUnavailable(f"{path} has no tokenizer that loads: {error}") from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def _config(path: Path, name: str) -> dict[str, Any]:
+    file = path / name
+    data = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return data if isinstance(data, dict) else {}
+
+
+def _unknown_token(path: Path) -> str:
+    token = _config(path, "tokenizer_config.json").get("unk_token", "[UNK]")
+    return str(token["content"]) if isinstance(token, dict) else str(token)
+
+
+def _positions(path: Path) -> int | None:
+    """`model_max_length` where it is a real limit, not transformers' 1e30 for none."""
+    length = _config(path, "tokenizer_config.json").get("model_max_length")
+    return int(length) if isinstance(length, int) and length < 1_000_000 else None

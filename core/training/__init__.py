@@ -1,0 +1,1 @@
+"""From labelled examples to a published adapter with a report."""

@@ -1,0 +1,176 @@
+"""Recipes: everything that makes training repeatable, written beside the adapter."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..errors import RecipeError, UsageError, unknown
+
+FILE = "training_config.json"
+
+SEED_PEFT: Mapping[str, Any] = {
+    "r": 8,
+    "lora_alpha": 16,
+    "lora_dropout": 0.1,
+    "target_modules": ["query", "key", "value", "dense"],
+    "bias": "none",
+}
+"""LoRA as in the classifier that this platform grew out of."""
+
+
+class Recipe(BaseModel):
+    """How an adapter is trained. Field defaults are the preset ``default``.
+
+    Attributes:
+        base: id of the base model; None: the platform's setting.
+        peft_method: PEFT's name of the method, ``LORA``, ``IA3``, ``LOHA`` ...; ``DORA`` is LoRA
+            with ``use_dora``.
+        peft: the method's own settings, handed to its PEFT configuration class; for LoRA over
+            r=8, alpha=16, dropout=0.1 on query, key, value and dense; for others over PEFT's own
+            defaults.
+        pooling: ``auto`` takes the base's own.
+        loss: ``contrastive`` is half cross-entropy, half supervised contrastive (Khosla et al.
+            2020, section 3); ``auto`` takes it for single-label and hierarchical schemes, and
+            binary cross-entropy for multi-label ones.
+        contrastive_weight: share of the contrastive term, 0 to 1.
+        contrastive_temperature: its temperature.
+        epochs: ``auto`` takes 36 / sqrt(examples a class), between 3 and 20.
+        batch_size: examples a step.
+        warmup: share of steps during which the learning rate rises.
+        base_dropout: dropout probability inside the base while training; None: the base's own.
+        class_weights: ``balanced`` weighs a class by the inverse of its frequency; ``auto`` does so
+            where the largest class has more than three times the examples of the smallest.
+        head: ``refit`` fits the head by logistic regression on the adapted features at the end;
+            ``trained`` keeps the one that was trained along.
+        max_length: tokens that the adapter reads of a text, special tokens included.
+        val_share, test_share: shares cut from the data where it brings no such split.
+        report_to: transformers' experiment trackers (``tensorboard``, ``mlflow`` ...).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base: str | None = None
+    peft_method: str = "LORA"
+    peft: dict[str, Any] = Field(default_factory=dict)
+    pooling: Literal["auto", "mean", "cls", "pooler"] = "auto"
+    loss: Literal["auto", "cross_entropy", "contrastive"] = "auto"
+    contrastive_weight: float = Field(0.5, ge=0, le=1)
+    contrastive_temperature: float = Field(0.1, gt=0)
+    learning_rate: float = Field(1e-3, gt=0)
+    epochs: int | Literal["auto"] = "auto"
+    batch_size: int = Field(32, ge=1)
+    warmup: float = Field(0.1, ge=0, lt=1)
+    weight_decay: float = Field(0.01, ge=0)
+    base_dropout: float | None = Field(None, ge=0, lt=1)
+    class_weights: Literal["auto", "balanced", "none"] = "auto"
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    head: Literal["refit", "trained"] = "refit"
+    max_length: int = Field(128, ge=4)
+    val_share: float = Field(0.1, gt=0, lt=0.5)
+    test_share: float = Field(0.1, gt=0, lt=0.5)
+    seed: int = 42
+    report_to: list[str] = Field(default_factory=list)
+
+    def peft_settings(self) -> dict[str, Any]:
+        """The settings for PEFT's configuration class, defaults filled in."""
+        settings = dict(self.peft)
+        if self.peft_method in ("LORA", "DORA"):
+            settings = {**SEED_PEFT, **settings}
+        if self.peft_method == "DORA":
+            settings["use_dora"] = True
+        return settings
+
+    def write(self, directory: Path) -> None:
+        """Writes `training_config.json`."""
+        (directory / FILE).write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "default": {},
+    "fast": {"epochs": 2, "loss": "cross_entropy", "base_dropout": 0.0},
+    "seed": {
+        "pooling": "auto",
+        "loss": "cross_entropy",
+        "learning_rate": 1e-4,
+        "epochs": 5,
+        "batch_size": 8,
+        "warmup": 0.1,
+        "class_weights": "none",
+        "head": "trained",
+        "max_length": 128,
+    },
+}
+
+
+def make_recipe(*layers: Mapping[str, Any], preset: str | None = None) -> Recipe:
+    """A recipe from a preset and layers of settings, later ones winning.
+
+    A layer's `peft` settings are merged key by key.
+
+    Raises:
+        RecipeError: an unknown preset or setting, or a value that cannot be.
+    """
+    if preset is not None and preset not in PRESETS:
+        raise unknown("preset", preset, PRESETS, RecipeError)
+    merged: dict[str, Any] = {}
+    for layer in (PRESETS[preset or "default"], *layers):
+        peft = {**merged.get("peft", {}), **dict(layer.get("peft") or {})}
+        merged = {**merged, **layer, "peft": peft}
+    if isinstance(merged.get("peft_method"), str):
+        merged["peft_method"] = merged["peft_method"].upper()
+    try:
+        return Recipe(**merged)
+    except ValidationError as error:
+        raise _plain(error) from error
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """The settings in a TOML or JSON file (a `training_config.json` is one).
+
+    Raises:
+        RecipeError: the file is missing or is not a table of settings.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"the recipe {path} cannot be read: {error}") from error
+    if not isinstance(data, dict):
+        raise RecipeError(f"the recipe {path} is not a table of settings")
+    return data
+
+
+def parse_setting(text: str) -> dict[str, Any]:
+    """One ``key=value`` of ``--set``; the value is JSON where it can be, else text.
+
+    ``peft.r=4`` gives ``{"peft": {"r": 4}}``.
+
+    Raises:
+        UsageError: there is no ``=`` or no key.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(f"{text!r} is not of the form key=value", "for example: --set epochs=5")
+    parsed: Any
+    try:
+        parsed = json.loads(value)
+    except ValueError:
+        parsed = value
+    for part in reversed(key.strip().split(".")):
+        parsed = {part: parsed}
+    return dict(parsed)
+
+
+def _plain(error: ValidationError) -> RecipeError:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"][:1])
+    if first["type"] == "extra_forbidden":
+        found = unknown("recipe setting", name, Recipe.model_fields, RecipeError)
+        return RecipeError(found.message, found.hint)
+    return RecipeError(f"the recipe setting {name!r} cannot be {first['input']!r}: {first['msg']}")
