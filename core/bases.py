@@ -119,22 +119,8 @@ class Bases:
             BaseUnavailable: it is not here.
             BaseMismatch: what is there is another model.
         """
-        wanted = manifest.base
-        base = self.resolve(location or wanted.id)
-        if base.fingerprint == wanted.fingerprint:
-            return base, ""
-        shape = (base.hidden_size, base.layers, base.architecture)
-        same_shape = shape == (wanted.hidden_size, wanted.layers, wanted.architecture)
-        if same_shape and base.id == wanted.id:
-            return base, (
-                f"the base {base.id!r} has changed since {manifest.reference} was trained; "
-                "its answers may be off"
-            )
-        raise BaseMismatch(
-            f"{manifest.reference} was trained on the base {wanted.id!r} "
-            f"({wanted.fingerprint[:12]}), and {base.id!r} ({base.fingerprint[:12]}) is another",
-            f"leave --base out, or give the directory of {wanted.id!r}",
-        )
+        base = self.resolve(location or manifest.base.id)
+        return base, check_base(manifest, base)
 
     def _directory(self, base_id: str) -> Path:
         local = Path(base_id).expanduser()
@@ -183,6 +169,29 @@ class Bases:
         lines = [f"{name} {digest}" for name, digest in sorted(hashes.items())]
         lines.append(json.dumps(kept, sort_keys=True))
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def check_base(manifest: Manifest, base: Base) -> str:
+    """A warning sentence where the adapter's base has changed since training, else "".
+
+    Raises:
+        BaseMismatch: it is another model than the adapter was trained on.
+    """
+    wanted = manifest.base
+    if base.fingerprint == wanted.fingerprint:
+        return ""
+    shape = (base.hidden_size, base.layers, base.architecture)
+    same_shape = shape == (wanted.hidden_size, wanted.layers, wanted.architecture)
+    if same_shape and base.id == wanted.id:
+        return (
+            f"the base {base.id!r} has changed since {manifest.reference} was trained; "
+            "its answers may be off"
+        )
+    raise BaseMismatch(
+        f"{manifest.reference} was trained on the base {wanted.id!r} "
+        f"({wanted.fingerprint[:12]}), and {base.id!r} ({base.fingerprint[:12]}) is another",
+        f"leave --base out, or give the directory of {wanted.id!r}",
+    )
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,6 +16,26 @@ from ..errors import BaseUnavailable, SettingsError
 from ..heads import Pooling, pool
 
 log = logging.getLogger(__name__)
+
+_BUILDING = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    # A child must not begin with torch half changed, nor with the lock held by a thread it lacks.
+    os.register_at_fork(
+        before=_BUILDING.acquire,
+        after_in_parent=_BUILDING.release,
+        after_in_child=_BUILDING.release,
+    )
+
+
+@contextmanager
+def building() -> Iterator[None]:
+    """Lets one thread at a time build models.
+
+    transformers changes torch's initialisers, default type and more for the whole process while it
+    builds a model, and two that do so at once can leave them changed for good.
+    """
+    with _BUILDING:
+        yield
 
 
 def pick_device(setting: str) -> torch.device:
@@ -39,17 +62,18 @@ def load_encoder(base: Base, device: torch.device) -> torch.nn.Module:
     from transformers import AutoModel
     from transformers.utils import logging as hf_logging
 
-    verbosity = hf_logging.get_verbosity()
-    hf_logging.set_verbosity_error()
-    hf_logging.disable_progress_bar()
-    try:
-        model, info = AutoModel.from_pretrained(
-            str(base.path), dtype=torch.float32, output_loading_info=True
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise BaseUnavailable(f"the base {base.id!r} cannot be loaded: {error}") from error
-    finally:
-        hf_logging.set_verbosity(verbosity)
+    with building():
+        verbosity = hf_logging.get_verbosity()
+        hf_logging.set_verbosity_error()
+        hf_logging.disable_progress_bar()
+        try:
+            model, info = AutoModel.from_pretrained(
+                str(base.path), dtype=torch.float32, output_loading_info=True
+            )
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise BaseUnavailable(f"the base {base.id!r} cannot be loaded: {error}") from error
+        finally:
+            hf_logging.set_verbosity(verbosity)
     missing = set(info["missing_keys"])
     if any(name.startswith("pooler.") for name in missing):
         model.pooler = None

@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Literal
 
 from ..errors import AdapterCorrupt, StoreError
 
@@ -53,8 +54,11 @@ def staging_errors(root: Path, directory: Path) -> Iterator[None]:
         raise _explained(OSError(number, os.strerror(number)), root, "written") from error
 
 
-def read_number(path: Path) -> int | None:
+def read_number(path: Path, repair: str) -> int | None:
     """The number that a pointer file holds, or None where there is no such file.
+
+    Args:
+        repair: the hint that tells how to put the file right.
 
     Raises:
         AdapterCorrupt: the file holds something else.
@@ -64,10 +68,7 @@ def read_number(path: Path) -> int | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     if not re.fullmatch(rb"[1-9][0-9]{0,8}\s*", text):
-        raise AdapterCorrupt(
-            f"{path} does not hold a version number",
-            f"platform adapters promote {path.parent.name} VERSION writes it again",
-        )
+        raise AdapterCorrupt(f"{path} does not hold a version number", repair)
     return int(text)
 
 
@@ -87,6 +88,18 @@ def write_number(path: Path, number: int, *, replaces: Path | None = None) -> No
     if replaces is not None and replaces.exists():
         moment = max(moment, replaces.stat().st_mtime_ns + 1)
     os.utime(path, ns=(moment, moment))
+
+
+def share_modes(directory: Path, like: Path) -> None:
+    """Gives all files below the mode of one that was written with the user's umask.
+
+    safetensors writes files that only their owner may read, umask or not, so a store that a team
+    shares would not be readable by the service that runs it.
+    """
+    mode = stat.S_IMODE(like.stat().st_mode)
+    for path in directory.rglob("*"):
+        if path.is_file():
+            path.chmod(mode)
 
 
 def sync_tree(directory: Path) -> None:
@@ -109,14 +122,6 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def locked_out(root: Path, seconds: float) -> NoReturn:
-    """Raises the error for a lock that another writer did not give up in time."""
-    raise StoreError(
-        f"another process has been writing to the store {root} for more than {seconds:g} seconds",
-        "try again when it has finished",
-    )
-
-
 def _wrapped_errno(error: Exception) -> int | None:
     """28 from safetensors' ``Error while serializing: I/O error: ... (os error 28)``."""
     if type(error).__name__ != "SafetensorError":
@@ -137,7 +142,9 @@ def _explained(error: OSError, root: Path, doing: Doing) -> StoreError:
     if error.errno == errno.EROFS:
         return StoreError(f"the store {root} lies on a read-only disk", ELSEWHERE)
     if error.errno in DENIED:
-        return StoreError(f"the store {root} cannot be {doing}: {place} is not permitted", ELSEWHERE)
+        return StoreError(
+            f"the store {root} cannot be {doing}: {place} is not permitted", ELSEWHERE
+        )
     if error.errno in NO_DIRECTORY:
         return StoreError(
             f"the store {root} cannot be {doing}: {place} is not a directory", ELSEWHERE

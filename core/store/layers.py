@@ -1,4 +1,4 @@
-"""One directory of published adapters, read only: ``NAME/VERSION/`` and the pointers beside them."""
+"""One directory of published adapters, read only: ``NAME/VERSION/`` and the pointers beside."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Layer:
     def names(self) -> list[str]:
         """Names with at least one version, sorted."""
         try:
-            entries = os.listdir(self.root)
+            entries = [path.name for path in self.root.iterdir()]
         except FileNotFoundError:
             return []
         return sorted(name for name in entries if self.has(name))
@@ -37,7 +37,10 @@ class Layer:
         """The name is one that the store gives, and has a version here."""
         if not _is_name(name):
             return False
-        return self.pointer(name).exists() or bool(self.versions(name))
+        try:
+            return self.pointer(name).exists() or bool(self.versions(name))
+        except OSError:
+            return True  # something is there; whoever reads it learns why it cannot be read
 
     def versions(self, name: str) -> list[int]:
         """The version numbers of a name in order; empty where it has none."""
@@ -50,15 +53,16 @@ class Layer:
 
     def current(self, name: str) -> int | None:
         """The version that the pointer names, or None. Raises `AdapterCorrupt`."""
-        return read_number(self.pointer(name))
+        repair = f"platform adapters promote {name} VERSION writes it again"
+        return read_number(self.pointer(name), repair)
 
     def copied_starter(self, name: str) -> int | None:
         """The starter's version that the name began with here, or None. Raises `AdapterCorrupt`."""
-        return read_number(self.root / name / STARTER)
+        return read_number(self.root / name / STARTER, "delete the file")
 
     def next_version(self, name: str) -> int:
         """A number above all that the name ever had here. Raises `AdapterCorrupt`."""
-        removed = read_number(self.root / name / HIGHEST) or 0
+        removed = read_number(self.root / name / HIGHEST, "delete the file") or 0
         return 1 + max([removed, *self.versions(name)])
 
     def pointer(self, name: str) -> Path:

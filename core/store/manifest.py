@@ -15,6 +15,22 @@ from ..labels import LabelScheme
 FILE = "manifest.json"
 FORMAT = 1
 
+# What a file may have got wrong and a listing would stumble over.
+TYPES: dict[str, tuple[type, ...]] = {
+    "name": (str,),
+    "peft_method": (str,),
+    "pooling": (str,),
+    "max_length": (int,),
+    "version": (int,),
+    "parent": (int, type(None)),
+    "description": (str,),
+    "metrics": (dict,),
+    "files": (dict,),
+    "libraries": (dict,),
+    "created": (str,),
+    "tokens_per_character": (int, float),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
@@ -105,7 +121,9 @@ class Manifest:
     @property
     def content_hash(self) -> str:
         """SHA-256 of what determines the answers and their record; every cache key carries it."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
+        # Compact: json's fast encoder cannot indent, and a listing hashes every manifest.
+        compact = json.dumps(self.to_dict(), ensure_ascii=False, sort_keys=True)
+        return hashlib.sha256(compact.encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
         data: dict[str, Any] = {"format": FORMAT}
@@ -136,9 +154,15 @@ class Manifest:
             values["scheme"] = LabelScheme.from_dict(values["scheme"], where)
             values["calibration"] = Calibration(**values.get("calibration", {}))
             values["postprocess"] = tuple(StepRecord(**s) for s in values.get("postprocess", ()))
-            return cls(**values)
-        except (KeyError, TypeError, PlatformError) as error:
+            manifest = cls(**values)
+        except KeyError as error:
+            raise AdapterCorrupt(f"{where} is not a manifest: it has no {error}") from error
+        except (TypeError, ValueError, PlatformError) as error:
             raise AdapterCorrupt(f"{where} is not a manifest: {error}") from error
+        wrong = next((key for key, types in TYPES.items() if not _is(manifest, key, types)), None)
+        if wrong is not None:
+            raise AdapterCorrupt(f"{where} is not a manifest: {wrong!r} is of the wrong type")
+        return manifest
 
     @classmethod
     def read(cls, directory: Path) -> Manifest:
@@ -149,7 +173,7 @@ class Manifest:
             data = json.loads(text)
         except FileNotFoundError as error:
             raise AdapterCorrupt(f"{directory} has no {FILE}") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise AdapterCorrupt(f"{path} cannot be read: {error}") from error
         return cls.from_dict(data, str(path))
 
@@ -169,6 +193,10 @@ def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is(manifest: Manifest, key: str, types: tuple[type, ...]) -> bool:
+    return isinstance(getattr(manifest, key), types)
 
 
 def _plain(value: Any) -> Any:

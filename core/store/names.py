@@ -14,22 +14,27 @@ DEVICES = frozenset({"con", "prn", "aux", "nul"})  # files of these names cannot
 VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
 
-def check_name(name: str) -> str:
-    """The name in Unicode's composed form (NFC), fit to be a directory's name.
+def composed(name: str) -> str:
+    """The name in Unicode's composed form (NFC): the one form under which it is stored."""
+    return unicodedata.normalize("NFC", name)
 
-    Letters and digits of any script, with ``.``, ``_`` and ``-`` between them; 64 characters at most.
+
+def check_name(name: str) -> str:
+    """The composed name, fit to be a directory's.
+
+    Letters and digits of any script, and ``.``, ``_`` and ``-``; 64 characters at most.
 
     Raises:
         UsageError: an adapter cannot have this name.
     """
-    composed = unicodedata.normalize("NFC", name)
-    reason = _refusal(composed)
+    stored = composed(name)
+    reason = _refusal(stored)
     if reason:
         raise UsageError(
             f"an adapter cannot be named {name!r}: {reason}",
-            "use letters or digits of any script, '.', '_' and '-', starting with a letter or digit",
+            "use letters and digits of any script, '.', '_' and '-'",
         )
-    return composed
+    return stored
 
 
 def parse_reference(reference: str) -> tuple[str, int | None]:
@@ -40,7 +45,7 @@ def parse_reference(reference: str) -> tuple[str, int | None]:
     Raises:
         UsageError: what follows the ``@`` is not a version.
     """
-    name, at, version = unicodedata.normalize("NFC", reference).partition("@")
+    name, at, version = composed(reference).partition("@")
     if not at:
         return name, None
     if not VERSION.fullmatch(version):

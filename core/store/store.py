@@ -6,9 +6,6 @@ adapter; writers take turns, and one that dies at any point leaves the old versi
 
 from __future__ import annotations
 
-import os
-import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -18,21 +15,14 @@ from typing import TypeVar
 
 from ..engine.protocol import AdapterSource
 from ..errors import AdapterCorrupt, AdapterNotFound, StoreError, unknown
-from .disk import (
-    disk_errors,
-    locked_out,
-    staging_errors,
-    sync_directory,
-    sync_tree,
-    write_number,
-)
-from .layers import CURRENT, HIGHEST, STARTER, Kind, Layer
+from .commit import add_version, bury, found_name, point_at, retire_number
+from .disk import disk_errors, share_modes, sync_tree
+from .layers import Kind, Layer
 from .manifest import FILE, Manifest
-from .names import check_name, parse_reference
+from .names import check_name, composed, parse_reference
+from .staging import Staging
 from .verify import check_publishable, damage, strangers
 
-LOCK = ".lock"
-STAGING = ".staging"
 LOOKS = 3  # at a name whose pointer and versions change while it is looked up
 CACHED = 4096  # pointers and manifests kept in memory
 
@@ -56,8 +46,8 @@ class Listed:
 
     name: str
     layer: Kind
-    version: int | None
-    versions: tuple[int, ...]
+    version: int | None = None
+    versions: tuple[int, ...] = ()
     manifest: Manifest | None = None
     error: StoreError | None = None
     newer_starter: int | None = None
@@ -79,11 +69,11 @@ class Store:
     def __init__(
         self, root: Path, starters: Path | None = None, *, lock_seconds: float = 30.0
     ) -> None:
-        self.root = root
+        self.root = root.absolute()
         self.starters = starters
-        self.lock_seconds = lock_seconds
-        self._own = Layer(root, "store")
-        self._starters = Layer(starters, "starter") if starters else None
+        self._own = Layer(self.root, "store")
+        self._starters = Layer(starters.absolute(), "starter") if starters else None
+        self._staging = Staging(self.root, lock_seconds)
         # Plain dicts, each entry checked against the file at every use: two threads may read the
         # same file twice, but none can see an old entry, and a fork inherits no locked lock.
         self._pointers: dict[Path, tuple[Signature, int]] = {}
@@ -109,7 +99,7 @@ class Store:
     def versions(self, name: str) -> list[int]:
         """The version numbers of a name in order. Raises `AdapterNotFound`."""
         with disk_errors(self.root, "read"):
-            name, _ = parse_reference(name)
+            name = composed(name)
             return self._layer(name).versions(name)
 
     def current(self, name: str) -> int:
@@ -120,12 +110,13 @@ class Store:
             StoreError: no version of it is current.
         """
         with disk_errors(self.root, "read"):
-            name, _ = parse_reference(name)
+            name = composed(name)
             return self._current(self._layer(name), name)
 
     def path(self, name: str, version: int) -> Path:
         """The directory of one version. Raises `AdapterNotFound`."""
         with disk_errors(self.root, "read"):
+            name = composed(name)
             layer = self._layer(name)
             self._check_version(layer, name, version)
             return layer.directory(name, version)
@@ -159,9 +150,10 @@ class Store:
             AdapterNotFound: no such name or version.
         """
         with disk_errors(self.root, "read"):
-            if version is None:
-                version = self.current(name)
+            name = composed(name)
             layer = self._layer(name)
+            if version is None:
+                version = self._current(layer, name)
             self._check_version(layer, name, version)
             directory = layer.directory(name, version)
             try:
@@ -183,29 +175,9 @@ class Store:
             UsageError: an adapter cannot have this name.
             StoreError: the store cannot be written, or the disk became full inside the block.
         """
-        from filelock import FileLock
-
         check_name(name)
-        directory = self._temporary()
-        lock = directory.with_suffix(".lock")
-        # Held for the whole block, and let go by the system if we die: `gc` goes by it.
-        held = FileLock(lock, timeout=0, thread_local=False)
-        with self._writing():
-            held.acquire()
-            try:
-                directory.mkdir()
-            except OSError:
-                held.release()
-                lock.unlink(missing_ok=True)
-                raise
-        try:
-            with staging_errors(self.root, directory):
-                yield directory
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
-            held.release()
-            with suppress(OSError):  # what cannot be deleted now, `gc` finds later
-                lock.unlink(missing_ok=True)
+        with self._staging.stage() as directory:
+            yield directory
 
     def publish(self, staged: Path, manifest: Manifest, *, promote: bool = True) -> Manifest:
         """Makes a staged directory the next version of ``manifest.name``; returns its manifest.
@@ -222,26 +194,31 @@ class Store:
             StoreError: a file in it may not be published, or the store cannot be written.
         """
         name = check_name(manifest.name)
-        if staged.parent != self._staging:
+        if staged.parent.resolve() != self._staging.directory.resolve():
             raise StoreError(
                 f"{staged} was not staged in the store {self.root}",
                 "fill the directory that Store.stage gives",
             )
-        with self._writing():
+        with self._staging.turn():
             check_publishable(staged)
-            home = self._own if self._own.has(name) else self._starters or self._own
+            known = self._own.has(name)
+            past = self._own if known or self._starters is None else self._starters
             complete = replace(
                 manifest,
                 name=name,
-                version=home.next_version(name),
-                parent=home.current(name),
+                version=past.next_version(name),
+                parent=past.current(name),
                 created=manifest.created or datetime.now(UTC).isoformat(timespec="seconds"),
             ).write(staged)
+            share_modes(staged, like=staged / FILE)
             sync_tree(staged)
-            if home.has(name) and home.kind == "store":
-                self._add(staged, complete, promote=promote)
+            if known:
+                add_version(self._own, self._staging, staged, complete, promote=promote)
             else:
-                self._found(staged, complete, promote=promote)
+                starter = self._starter_of(complete)
+                found_name(
+                    self._own, self._staging, staged, complete, promote=promote, starter=starter
+                )
         return complete
 
     def promote(self, name: str, version: int) -> None:
@@ -251,20 +228,8 @@ class Store:
             AdapterNotFound: no such name or version.
             AdapterCorrupt: the version is damaged; what is current stays so.
         """
-        with self._writing():
-            name = self._writable(name, "promoted")
-            self._check_version(self._own, name, version)
-            directory = self._own.directory(name, version)
-            found = damage(directory, _read_manifest(directory, name, version))
-            if found:
-                raise AdapterCorrupt(
-                    f"{name}@{version} is damaged and cannot become current: {found[0]}",
-                    f"see `platform adapters verify {name}@{version}`",
-                )
-            pointer = self._temporary()
-            write_number(pointer, version, replaces=self._own.pointer(name))
-            pointer.replace(self._own.pointer(name))
-            sync_directory(self.root / name)
+        with self._staging.turn():
+            self._promote(self._writable(name, "promoted"), version)
 
     def rollback(self, name: str) -> int:
         """Makes the current version's parent current; returns its number.
@@ -273,18 +238,18 @@ class Store:
             StoreError: there is no parent, or it has been removed.
             AdapterCorrupt: it is damaged.
         """
-        with disk_errors(self.root, "read"):
+        with self._staging.turn():
             name = self._writable(name, "rolled back")
             current = self._current(self._own, name)
             parent = _read_manifest(self._own.directory(name, current), name, current).parent
             versions = self._own.versions(name)
-        if parent is None or parent not in versions:
-            why = "it was the first" if parent is None else f"version {parent} has been removed"
-            raise StoreError(
-                f"there is no version before {name}@{current} to roll back to: {why}",
-                _choose(name, [v for v in versions if v != current]),
-            )
-        self.promote(name, parent)
+            if parent is None or parent not in versions:
+                why = "it was the first" if parent is None else f"version {parent} is removed"
+                raise StoreError(
+                    f"there is no version before {name}@{current} to roll back to: {why}",
+                    _choose(name, [v for v in versions if v != current]),
+                )
+            self._promote(name, parent)
         return parent
 
     def remove(self, name: str, version: int | None = None) -> None:
@@ -296,7 +261,7 @@ class Store:
             AdapterNotFound: no such name or version.
             StoreError: the version is current and has others beside it, or the name is a starter's.
         """
-        with self._writing():
+        with self._staging.turn():
             name = self._writable(name, "removed")
             doomed = self.root / name
             if version is not None:
@@ -308,37 +273,13 @@ class Store:
                         _choose(name, others),
                     )
                 if others:
-                    self._remember(name, version)
+                    retire_number(self._own, self._staging, name, version)
                     doomed = self._own.directory(name, version)
-            # One rename, so that no reader sees a directory that is half deleted.
-            grave = self._temporary()
-            doomed.rename(grave)
-            sync_directory(doomed.parent)
-            shutil.rmtree(grave, ignore_errors=True)
+            bury(self._staging, doomed)
 
     def gc(self) -> list[Path]:
         """Deletes what writers that died have left behind; returns what was deleted."""
-        from filelock import FileLock, Timeout
-
-        if not self._staging.exists():
-            return []
-        removed: list[Path] = []
-        with self._writing():
-            for entry in sorted(self._staging.iterdir()):
-                if entry.suffix == ".lock" and entry.with_suffix("").exists():
-                    continue  # goes with its directory
-                lock = FileLock(entry.with_suffix(".lock"), timeout=0)
-                try:
-                    with lock:
-                        if entry.is_dir():
-                            shutil.rmtree(entry)
-                        else:
-                            entry.unlink()
-                except Timeout:
-                    continue  # its writer is alive
-                Path(lock.lock_file).unlink(missing_ok=True)
-                removed.append(entry)
-        return removed
+        return self._staging.collect()
 
     # Looking up
 
@@ -349,7 +290,9 @@ class Store:
         for layer in self._layers():
             if layer.has(name):
                 return layer
-        raise unknown("adapter", name, self.names(), AdapterNotFound)
+        names = self.names()
+        hint = None if names else "train one: platform adapters train NAME --data FILE"
+        raise unknown("adapter", name, names, AdapterNotFound, hint)
 
     def _check_version(self, layer: Layer, name: str, version: int) -> None:
         versions = layer.versions(name)
@@ -391,11 +334,13 @@ class Store:
             layer = self._layer(name)
         except AdapterNotFound:
             return None  # removed since the names were read
-        entry = Listed(name, layer.kind, None, tuple(layer.versions(name)))
+        entry = Listed(name, layer.kind)
         try:
-            entry = replace(entry, version=self._current(layer, name))
-            entry = replace(entry, newer_starter=self._newer_starter(layer, name))
-            return replace(entry, manifest=self.resolve(name).manifest)
+            with disk_errors(layer.root, "read"):
+                entry = replace(entry, versions=tuple(layer.versions(name)))
+                entry = replace(entry, version=self._current(layer, name))
+                entry = replace(entry, newer_starter=self._newer_starter(layer, name))
+                return replace(entry, manifest=self.resolve(name).manifest)
         except StoreError as error:
             return replace(entry, error=error)
 
@@ -407,32 +352,8 @@ class Store:
 
     # Changing
 
-    @property
-    def _staging(self) -> Path:
-        return self.root / STAGING
-
-    def _temporary(self) -> Path:
-        """A path that nothing has, in the store's own file system."""
-        return self._staging / secrets.token_hex(8)
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        from filelock import FileLock, Timeout
-
-        with disk_errors(self.root, "written"):
-            self._staging.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.root / LOCK, timeout=self.lock_seconds)
-            try:
-                lock.acquire()
-            except Timeout:
-                locked_out(self.root, self.lock_seconds)
-            try:
-                yield
-            finally:
-                lock.release()
-
     def _writable(self, name: str, doing: str) -> str:
-        name, _ = parse_reference(name)
+        name = composed(name)
         if self._layer(name).kind == "starter":
             raise StoreError(
                 f"{name} is a starter adapter, which cannot be {doing}",
@@ -440,58 +361,22 @@ class Store:
             )
         return name
 
-    def _add(self, staged: Path, manifest: Manifest, *, promote: bool) -> None:
-        """Moves a complete version in beside the others of its name, then moves the pointer."""
-        home, target = self.root / manifest.name, self.root / manifest.name / staged.name
-        target = self._own.directory(manifest.name, manifest.version)
-        current, pointer = self._own.pointer(manifest.name), self._temporary()
-        # Written first: on a full disk nothing has been moved yet.
-        if promote:
-            write_number(pointer, manifest.version, replaces=current)
-        try:
-            staged.rename(target)
-            try:
-                sync_directory(home)
-                if promote:
-                    pointer.replace(current)
-            except OSError:
-                target.rename(staged)
-                raise
-        finally:
-            pointer.unlink(missing_ok=True)
-        sync_directory(home)
+    def _promote(self, name: str, version: int) -> None:
+        self._check_version(self._own, name, version)
+        directory = self._own.directory(name, version)
+        found = damage(directory, _read_manifest(directory, name, version))
+        if found:
+            raise AdapterCorrupt(
+                f"{name}@{version} is damaged and cannot become current: {found[0]}",
+                f"see `platform adapters verify {name}@{version}`",
+            )
+        point_at(self._own, self._staging, name, version)
 
-    def _found(self, staged: Path, manifest: Manifest, *, promote: bool) -> None:
-        """Moves a name in whole, with its first version, its pointer and the starter it continues."""
-        name, parent = manifest.name, manifest.parent
-        new = self._temporary()
-        target = new / str(manifest.version)
-        try:
-            new.mkdir()
-            if self._starters is not None and parent is not None:
-                _copy_version(self._starters.directory(name, parent), new / str(parent))
-                write_number(new / STARTER, parent)
-            current = manifest.version if promote else parent
-            if current is not None:
-                write_number(new / CURRENT, current)
-            sync_tree(new)
-            staged.rename(target)
-            sync_directory(new)
-            new.rename(self.root / name)
-        except (OSError, StoreError):
-            if target.exists():
-                target.rename(staged)
-            shutil.rmtree(new, ignore_errors=True)
-            raise
-        sync_directory(self.root)
-
-    def _remember(self, name: str, version: int) -> None:
-        """Notes a version that is about to go, if its number would otherwise be given again."""
-        if version + 1 < self._own.next_version(name):
-            return
-        note = self._temporary()
-        write_number(note, version)
-        note.replace(self.root / name / HIGHEST)
+    def _starter_of(self, manifest: Manifest) -> Path | None:
+        """The directory of the starter that a new name continues."""
+        if self._starters is None or manifest.parent is None:
+            return None
+        return self._starters.directory(manifest.name, manifest.parent)
 
 
 def _cached(
@@ -516,26 +401,17 @@ def _cached(
 
 
 def _read_manifest(directory: Path, name: str, version: int) -> Manifest:
-    manifest = Manifest.read(directory)
+    try:
+        manifest = Manifest.read(directory)
+    except AdapterCorrupt as error:
+        hint = error.hint or f"platform adapters promote {name} VERSION, or train it again"
+        raise AdapterCorrupt(error.message, hint) from error
     if (manifest.name, manifest.version) != (name, version):
         raise AdapterCorrupt(
             f"{directory} holds the manifest of {manifest.reference}",
             "publish the adapter again instead of copying its directory",
         )
     return manifest
-
-
-def _copy_version(source: Path, target: Path) -> None:
-    """Copies a version's own files, without the modes of a read-only installation."""
-    manifest = Manifest.read(source)
-    found = damage(source, manifest)
-    if found:
-        raise AdapterCorrupt(
-            f"the starter {manifest.reference} is damaged: {found[0]}", "install the package again"
-        )
-    for file in [*manifest.files, FILE]:
-        (target / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source / file, target / file)
 
 
 def _choose(name: str, versions: list[int]) -> str | None:

@@ -1,4 +1,4 @@
-"""Whether an adapter's files are what its manifest says, and whether they may be published at all."""
+"""Whether an adapter's files are what its manifest says, and whether they may be published."""
 
 from __future__ import annotations
 

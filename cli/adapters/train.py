@@ -1,0 +1,206 @@
+"""``platform adapters train``: from a file of labelled texts to an adapter that answers."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .. import complete, options, output
+from ..group import INTERRUPTED
+from ..progress import shown_progress
+from ..render.evaluation import baselines, per_class
+from ..render.figures import count, duration
+from ..render.table import draw
+
+if TYPE_CHECKING:
+    from adapter_platform.core.training.run import Outcome, Plan
+
+
+class SchemeKind(StrEnum):
+    """How labels relate to texts."""
+
+    single = "single"
+    multi = "multi"
+    hierarchical = "hierarchical"
+
+
+def train(
+    ctx: typer.Context,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="The adapter's name; a domain's name brings its own data and recipe.",
+            autocompletion=complete.trainable,
+            show_default=False,
+        ),
+    ],
+    data: options.Data = [],  # noqa: B006 - typer copies it, and shows a tuple's type oddly
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--base",
+            metavar="ID",
+            help="The base: a name, a directory or a Hub id.",
+            autocompletion=complete.bases,
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--preset",
+            metavar="P",
+            help="Recipe to start from: default, fast or seed.",
+            autocompletion=complete.presets,
+        ),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option("--recipe", metavar="FILE", help="Recipe settings in TOML or JSON."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="One recipe setting, over the file's: --set epochs=5 --set peft.r=4.",
+            show_default=False,
+        ),
+    ] = None,
+    text_column: options.TextColumn = None,
+    label_column: options.LabelColumn = None,
+    kind: Annotated[
+        SchemeKind | None,
+        typer.Option("--kind", help="What labels are, where the data does not make it plain."),
+    ] = None,
+    promote: Annotated[
+        bool,
+        typer.Option("--promote/--no-promote", help="Whether the new version becomes current."),
+    ] = True,
+    allow_worse: Annotated[
+        bool,
+        typer.Option("--allow-worse", help="Make it current even if the probe does better."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything and estimate the time; train not.")
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Train an adapter and publish it.
+
+    The same command goes on where an interrupted one stopped.
+    """
+    arguments: dict[str, Any] = {
+        "settings": recipe_settings(recipe, set_ or [], base),
+        "preset": preset,
+        "columns": options.columns(text_column, label_column),
+        "kind": None if kind is None else kind.value,
+        "promote": promote,
+        "allow_worse": allow_worse,
+    }
+    uris = options.split_data(data)
+    with options.session(ctx).open_platform() as platform:
+        if dry_run:
+            _show_plan(platform.plan_training(name, uris, **arguments), json)
+            return
+        try:
+            with shown_progress() as progress:
+                outcome = platform.train(name, uris, progress=progress, **arguments)
+        except KeyboardInterrupt:
+            output.note("interrupted; the same command goes on where this one stopped")
+            raise typer.Exit(INTERRUPTED) from None
+    if json:
+        output.json_document(_document(outcome))
+    else:
+        _show_outcome(outcome)
+
+
+def recipe_settings(file: Path | None, changes: list[str], base: str | None) -> dict[str, Any]:
+    """The recipe file's settings, ``--set`` over them, ``--base`` over both.
+
+    Raises:
+        RecipeError: the file cannot be read.
+        UsageError: a change is not of the form key=value.
+    """
+    from adapter_platform.core.training.recipe import parse_setting, read_recipe
+
+    merged = read_recipe(file) if file is not None else {}
+    for change in changes:
+        merged = _merge(merged, parse_setting(change))
+    return merged if base is None else {**merged, "base": base}
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        known = merged.get(key)
+        both = isinstance(known, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merge(known, value) if both else value  # type: ignore[arg-type]  # both are
+    return merged
+
+
+def _show_plan(plan: Plan, json: bool) -> None:
+    if json:
+        output.json_document(
+            {
+                "splits": dict(plan.sizes),
+                "labels": list(plan.prepared.scheme.classes),
+                "kind": plan.prepared.scheme.kind,
+                "base": plan.prepared.base.id,
+                "epochs": plan.epochs,
+                "steps": plan.steps,
+                "trainable": plan.trainable,
+                "seconds": plan.seconds,
+            }
+        )
+        return
+    for note in plan.prepared.splits.notes:
+        output.result(note)
+    scheme = plan.prepared.scheme
+    output.result("texts: " + ", ".join(f"{split} {n:,}" for split, n in plan.sizes.items()))
+    output.result(f"labels: {len(scheme.classes)}, {scheme.kind}")
+    output.result(f"base: {plan.prepared.base.id}")
+    output.result(plan.trainable)
+    output.result(f"{count(plan.epochs, 'epoch')}, {count(plan.steps, 'step')}")
+    output.result(f"estimated time: {duration(plan.seconds)}")
+
+
+def _show_outcome(outcome: Outcome) -> None:
+    manifest, report = outcome.manifest, outcome.report
+    draw(baselines(report))
+    evaluation = report.get("test") or report.get("val")
+    if evaluation:
+        output.result()
+        draw(per_class(evaluation))
+    output.result()
+    if outcome.promoted:
+        output.result(f"published {manifest.reference}, which is now current")
+    else:
+        output.result(f"published {manifest.reference}, which is not current")
+    if manifest.worse_than_probe:
+        output.warn(
+            "it is worse than logistic regression on the frozen base (the probe); "
+            "more data or another recipe may help"
+        )
+        if not outcome.promoted:
+            output.note(
+                f"hint: platform adapters promote {manifest.reference} makes it current regardless"
+            )
+    adapter = manifest.name if outcome.promoted else manifest.reference
+    text = shlex.quote(str(report.get("example") or "a text"))
+    output.result(f"try it: platform classify --adapter {adapter} {text}")
+
+
+def _document(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "adapter": outcome.manifest.reference,
+        "promoted": outcome.promoted,
+        "resumed": outcome.resumed,
+        "manifest": outcome.manifest.to_dict(),
+        "report": dict(outcome.report),
+    }

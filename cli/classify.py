@@ -1,0 +1,299 @@
+"""``platform classify``: texts from the command line, a file, a pipe or a prompt."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from adapter_platform.core.errors import PlatformError, UsageError
+
+from . import complete, options, output
+from .progress import shown_progress
+from .render.figures import count
+from .rows.places import FORMATS, STDIN, format_of, is_lines, is_whole
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
+    from adapter_platform.core.labels import LabelScheme
+    from adapter_platform.core.platform import Platform
+    from adapter_platform.core.predictions import Prediction
+    from adapter_platform.core.registry import Registry
+
+    from .rows.answering import Question, Tally
+    from .rows.reading import InputRow
+
+
+class Engine(StrEnum):
+    """Who runs the model."""
+
+    auto = "auto"
+    packed = "packed"
+    peft = "peft"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How answers are to be given."""
+
+    json: bool
+    top_k: int | None
+    quiet: bool
+
+
+def classify(
+    ctx: typer.Context,
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="TEXT",
+            help="Texts. Without any, and without --input: lines of standard input, or a prompt.",
+            show_default=False,
+        ),
+    ] = None,
+    adapter: Annotated[
+        str | None,
+        typer.Option(
+            "--adapter",
+            "-a",
+            metavar="NAME[@V]",
+            help="Who answers; else the only adapter, or PLATFORM_DEFAULT_ADAPTER.",
+            autocompletion=complete.adapters,
+        ),
+    ] = None,
+    input_file: Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            "-i",
+            metavar="FILE|-",
+            help="Classify each row of a CSV, TSV, JSONL or Parquet file or data URI, or each "
+            "line of a .txt file or of standard input (-). Its columns stay, ours are added.",
+        ),
+    ] = None,
+    output_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write the rows to a .csv, .tsv or .jsonl file instead.",
+        ),
+    ] = None,
+    text_field: Annotated[
+        str, typer.Option("--text-field", metavar="COLUMN", help="The column with the text.")
+    ] = "text",
+    top_k: Annotated[
+        int | None,
+        typer.Option("--top-k", "-k", metavar="N", min=1, help="How many labels to show."),
+    ] = None,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="One JSON object for one TEXT, else one a line."),
+    ] = False,
+    engine: Annotated[
+        Engine | None, typer.Option("--engine", help="Who runs the model; else the settings'.")
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--base",
+            metavar="ID",
+            help="Where the adapter's own base lies, if not where its id says.",
+            autocompletion=complete.bases,
+        ),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="D", help="auto, cpu, cuda or cuda:N.")
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress, notes or warnings.")
+    ] = False,
+) -> None:
+    """Classify texts: one, several, a file, a pipe, or one after the other at a prompt."""
+    from .rows.answering import Question
+
+    given = list(texts or ())
+    check_request(given, input_file, output_file, json)
+    wanted = Wanted(json, top_k, quiet)
+    engine_name = None if engine is None else engine.value
+    with options.session(ctx).open_platform(device=device, engine=engine_name) as platform:
+        source = platform.resolve(adapter)
+        scheme = source.manifest.scheme
+        question = Question(source.manifest.reference, scheme.kind, base, engine_name, top_k)
+        if given and output_file is None:
+            answer_texts(platform, question, scheme, given, wanted)
+        elif not given and input_file is None and sys.stdin.isatty():
+            prompt(platform, question, scheme, wanted)
+        else:
+            location = None if given else input_file or STDIN
+            rows = rows_of(given, location, text_field, platform.registry)
+            tally = answer_file(platform, question, rows, location, output_file, wanted)
+            if tally.failed and not tally.answered:
+                raise typer.Exit(1)
+
+
+def check_request(
+    texts: list[str], input_file: str | None, output_file: Path | None, json: bool
+) -> None:
+    """Refuses what cannot be meant, before anything is loaded. Raises `UsageError`."""
+    if texts and input_file is not None:
+        raise UsageError("TEXT and --input are both given", "give one of them")
+    for number, text in enumerate(texts, start=1):
+        if not is_whole(text):
+            raise UsageError(f"TEXT {number} is not valid UTF-8", "check the terminal's encoding")
+    if output_file is None:
+        return
+    if output_file.suffix.lower() not in FORMATS and output_file.exists():
+        if output_file.is_dir():
+            raise UsageError(f"{output_file} is a directory", "give --output a file")
+    elif json and format_of(output_file) != "jsonl":
+        raise UsageError(
+            f"--json and --output {output_file} ask for two formats", "leave --json out"
+        )
+    if input_file is not None and _is_same(input_file, output_file):
+        raise UsageError(
+            f"{output_file} is the input too, and is not overwritten", "give another --output"
+        )
+
+
+def _is_same(location: str, path: Path) -> bool:
+    candidates = (Path(location), Path(location.partition(":")[2]))
+    return path.is_file() and any(c.is_file() and c.samefile(path) for c in candidates)
+
+
+def answer_texts(
+    platform: Platform,
+    question: Question,
+    scheme: LabelScheme,
+    texts: list[str],
+    wanted: Wanted,
+) -> None:
+    """Answers texts from the command line: one in full, several as a table."""
+    predictions = platform.classify(
+        texts, question.adapter, base=question.base, engine=question.engine
+    )
+    if wanted.json:
+        write = output.json_document if len(texts) == 1 else output.json_line
+        for prediction in predictions:
+            write(prediction.to_dict(top_k=wanted.top_k))
+        return
+    show(predictions, scheme, wanted)
+
+
+def show(predictions: Sequence[Prediction], scheme: LabelScheme, wanted: Wanted) -> None:
+    """Answers for people; the reasons to doubt them go to standard error."""
+    from .render import prediction as rendering
+    from .render.table import draw, shorten
+
+    if len(predictions) == 1:
+        bars = output.is_terminal(sys.stdout)
+        for line in rendering.lines(predictions[0], scheme, wanted.top_k, bars=bars):
+            output.result(line)
+    else:
+        draw(rendering.table(predictions, scheme))
+    if wanted.quiet:
+        return
+    output.flush()  # the answer stands above the doubts
+    for prediction in predictions:
+        about = "" if len(predictions) == 1 else f"{shorten(prediction.text, 40)!r}: "
+        for sentence in rendering.sentences(prediction):
+            output.warn(about + sentence)
+
+
+def prompt(platform: Platform, question: Question, scheme: LabelScheme, wanted: Wanted) -> None:
+    """Asks for texts until the input ends."""
+    with suppress(ImportError):  # not on every system; then lines are typed plainly
+        import readline  # noqa: F401 - importing it gives input() a line editor
+    if not wanted.quiet:
+        output.note(f"{question.adapter} listens; one text a line, Ctrl-D ends")
+    while True:
+        try:
+            text = input("> ")
+        except EOFError:
+            output.note("")
+            return
+        except UnicodeDecodeError:
+            output.warn("that line is not valid UTF-8")
+            continue
+        if not text.strip():
+            continue
+        if not is_whole(text):
+            output.warn("that line is not valid UTF-8")
+            continue
+        answer_texts(platform, question, scheme, [text], wanted)
+        output.flush()
+
+
+def rows_of(
+    texts: list[str], location: str | None, text_field: str, registry: Registry
+) -> Iterator[InputRow]:
+    """The rows of a place, or the texts where there is none."""
+    from .rows.reading import read_rows, text_rows
+
+    return text_rows(texts) if location is None else read_rows(location, text_field, registry)
+
+
+def answer_file(
+    platform: Platform,
+    question: Question,
+    rows: Iterator[InputRow],
+    location: str | None,
+    output_file: Path | None,
+    wanted: Wanted,
+) -> Tally:
+    """Answers rows, in their order, into a file or onto standard output."""
+    from .rows.answering import Tally, answer_rows
+    from .rows.writing import make_writer
+
+    tally = Tally()
+    with ExitStack() as stack:
+        file, format_ = _target(stack, output_file, location, wanted.json)
+        writer = make_writer(format_, file, question.columns)
+        bar_on_screen = output_file is None and output.is_terminal(sys.stdout)
+        progress = stack.enter_context(shown_progress(wanted.quiet or bar_on_screen))
+        for tally in answer_rows(platform, question, rows, writer):
+            progress.advance(tally.rows, 0, "classified")
+    if not wanted.quiet:
+        _say(tally, output_file)
+    return tally
+
+
+def _target(
+    stack: ExitStack, path: Path | None, location: str | None, json: bool
+) -> tuple[SupportsWrite[str], str]:
+    """Where rows go and in which format: the output's suffix, else as the input."""
+    if path is not None:
+        from .rows.atomic import replacing
+
+        format_ = FORMATS.get(path.suffix.lower(), "jsonl") if path.exists() else format_of(path)
+        return stack.enter_context(replacing(path)), format_
+    if json:
+        return output.Results(), "jsonl"
+    if location is None or is_lines(location):
+        return output.Results(), "tsv"
+    return output.Results(), FORMATS.get(Path(location).suffix.lower(), "jsonl")
+
+
+def _say(tally: Tally, output_file: Path | None) -> None:
+    where = f", written to {output_file}" if output_file is not None else ""
+    if not tally.rows:
+        output.note("there are no rows")
+        return
+    output.note(f"{count(tally.answered, 'row')} answered{where}")
+    for code, number in sorted(tally.warnings.items()):
+        output.warn(f"{count(number, 'row')} with the warning {code!r}")
+    if tally.failed:
+        output.fail(
+            PlatformError(
+                f"{count(tally.failed, 'row')} without an answer; the first: {tally.first_problem}",
+                "the column 'error' says why for each",
+            )
+        )

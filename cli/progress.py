@@ -1,0 +1,96 @@
+"""How far long work is: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from . import output
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+
+SECONDS = 10.0  # between two lines where no bar can be drawn
+
+
+class Progress(Protocol):
+    """What the platform tells about its progress; `core.training` says the same."""
+
+    def say(self, message: str) -> None:
+        """One line worth keeping."""
+        ...
+
+    def advance(self, done: int, total: int, note: str) -> None:
+        """A step of the present piece of work, which `note` names."""
+        ...
+
+
+@contextmanager
+def shown_progress(quiet: bool = False) -> Iterator[Progress]:
+    """Progress on standard error for the length of the block."""
+    if quiet:
+        yield Silent()
+        return
+    if not output.is_terminal(sys.stderr):
+        yield Lines()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    # Its own console, so that results on standard output never mix with the bar.
+    console = Console(stderr=True, highlight=False, markup=False)
+    with RichProgress(*columns, console=console, transient=True) as bar:
+        yield Bar(bar)
+
+
+class Silent:
+    """Says nothing."""
+
+    def say(self, message: str) -> None: ...
+
+    def advance(self, done: int, total: int, note: str) -> None: ...
+
+
+class Lines:
+    """A line for each thing said, and one about the work every few seconds."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def say(self, message: str) -> None:
+        output.note(message)
+
+    def advance(self, done: int, total: int, note: str) -> None:
+        now = time.monotonic()
+        if now - self._last >= SECONDS:
+            self._last = now
+            output.note(f"{note}: {done:,} of {total:,}")
+
+
+class Bar:
+    """One bar; another piece of work begins it anew."""
+
+    def __init__(self, bar: RichProgress) -> None:
+        self._bar = bar
+        self._task = bar.add_task("", total=None, visible=False)
+        self._work = ("", 0)
+
+    def say(self, message: str) -> None:
+        self._bar.console.print(message)
+
+    def advance(self, done: int, total: int, note: str) -> None:
+        work = (note.partition(",")[0], total)  # what follows the comma changes on the way
+        if work != self._work:
+            self._work = work
+            self._bar.reset(self._task, total=total or None, visible=True)
+        self._bar.update(self._task, completed=done, description=note)

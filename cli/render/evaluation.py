@@ -1,0 +1,86 @@
+"""Evaluations as tables: against the baselines, by class, by slice, and the worst mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .figures import percent
+from .table import Table, shorten
+
+NAMES = {"probe": "probe (frozen base)", "tfidf": "TF-IDF"}
+SPLITS = {"val": "validation", "test": "test"}
+TEXT_CELLS = 60
+
+
+def baselines(report: Mapping[str, Any]) -> Table:
+    """Ours beside the baselines, on validation and test, by each figure that all have."""
+    columns = [
+        (split, metric)
+        for split in SPLITS
+        if report.get(split)
+        for metric in report[split]["metrics"]
+    ]
+    ours = [report[split]["metrics"].get(metric) for split, metric in columns]
+    rows = [("adapter", *map(percent, ours))]
+    for name, by_split in (report.get("baselines") or {}).items():
+        figures = [by_split.get(split, {}).get(metric) for split, metric in columns]
+        rows.append((NAMES.get(name, name), *map(percent, figures)))
+    headings = [f"{split} {metric.replace('_', ' ')}>" for split, metric in columns]
+    return Table.of(("", *headings), rows)
+
+
+def figures(evaluation: Mapping[str, Any]) -> Table:
+    """The figures of one evaluation."""
+    rows = [(name.replace("_", " "), percent(value)) for name, value in _metrics(evaluation)]
+    return Table.of(("figure", "value>"), [("texts", f"{evaluation['n']:,}"), *rows])
+
+
+def per_class(evaluation: Mapping[str, Any]) -> Table:
+    """Precision, recall, F1 and number of texts of each class."""
+    return Table.of(
+        ("label", "precision>", "recall>", "F1>", "texts>"),
+        [
+            (
+                row["label"],
+                percent(row["precision"]),
+                percent(row["recall"]),
+                percent(row["f1"]),
+                f"{row['support']:,}",
+            )
+            for row in evaluation["per_class"]
+        ],
+    )
+
+
+def slices(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
+    """For each column that slices the texts, its name and the figures of each value."""
+    for column, groups in (evaluation.get("slices") or {}).items():
+        metrics = [name for name, _ in _metrics(evaluation)]
+        rows = [
+            (str(value), f"{found['n']:,}", *(percent(found.get(name)) for name in metrics))
+            for value, found in groups.items()
+        ]
+        headings = [f"{name.replace('_', ' ')}>" for name in metrics]
+        yield column, Table.of((column, "texts>", *headings), rows)
+
+
+def mistakes(evaluation: Mapping[str, Any], limit: int = 10) -> Table:
+    """The most confident wrong answers."""
+    return Table.of(
+        ("text", "expected", "given", "confidence>", "where"),
+        [
+            (
+                shorten(str(row["text"]), TEXT_CELLS),
+                ", ".join(row["expected"]) or "none",
+                ", ".join(row["given"]) or "none",
+                percent(row["confidence"]),
+                str(row.get("where", "")),
+            )
+            for row in evaluation["mistakes"][:limit]
+        ],
+    )
+
+
+def _metrics(evaluation: Mapping[str, Any]) -> list[tuple[str, float]]:
+    return list(evaluation["metrics"].items())

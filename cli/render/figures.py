@@ -1,0 +1,42 @@
+"""Numbers as people read them: percentages, bars, sizes, durations."""
+
+from __future__ import annotations
+
+BAR = 20
+EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def percent(share: float | None) -> str:
+    """A fraction of 1 as a percentage; a dash where there is none."""
+    return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def bar(share: float, cells: int = BAR) -> str:
+    """A bar of at most `cells` cells, in eighths of a cell."""
+    eighths = round(min(max(share, 0.0), 1.0) * cells * 8)
+    return ("█" * (eighths // 8) + EIGHTHS[eighths % 8]).rstrip()
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """``1 row``, ``1,204 rows``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """``40 s``, ``3 min``, ``1 h 20 min``."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(bytes_: int) -> str:
+    """``12 kB``, ``3.4 MB``."""
+    amount = float(bytes_)
+    for unit in ("B", "kB", "MB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if amount >= 10 or unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"

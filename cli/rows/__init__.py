@@ -1,0 +1,1 @@
+"""Files of texts in, the same files with answers out: reading, answering and writing rows."""

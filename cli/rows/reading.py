@@ -1,0 +1,123 @@
+"""Rows to classify: lines, or records of any data source, each with its text or its problem."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adapter_platform.core.data.cells import read_text
+from adapter_platform.core.data.uris import open_rows
+from adapter_platform.core.errors import DataError
+from adapter_platform.core.registry import BadRow, Record
+
+from .places import STDIN, is_lines
+
+if TYPE_CHECKING:
+    from adapter_platform.core.registry import Registry
+
+TEXT = "text"
+BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class InputRow:
+    """One row of the input.
+
+    Attributes:
+        fields: its columns; empty where it could not be read.
+        text: what to classify; None where there is a problem.
+        problem: why there is nothing to classify, as a sentence that says where.
+    """
+
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    text: str | None = None
+    problem: str = ""
+
+
+def read_rows(location: str, column: str, registry: Registry) -> Iterator[InputRow]:
+    """The rows of a file, URI, or standard input (``-``), in order.
+
+    Args:
+        column: which column holds the text; a table of one column needs none of that name.
+
+    Raises:
+        DataError: nothing can be read at all, or no row has the column.
+    """
+    if location == STDIN:
+        return _lines(sys.stdin.buffer, "standard input")
+    if is_lines(location):
+        return _file_lines(Path(location))
+    return _records(open_rows(location, registry)[0], column, location)
+
+
+def text_rows(texts: Iterable[str]) -> Iterator[InputRow]:
+    """The texts of a command line as rows of one column."""
+    return (InputRow({TEXT: text}, text) for text in texts)
+
+
+def _file_lines(path: Path) -> Iterator[InputRow]:
+    try:
+        with path.open("rb") as file:
+            yield from _lines(file, str(path))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _lines(file: Iterable[bytes], name: str) -> Iterator[InputRow]:
+    for number, raw in enumerate(file, start=1):
+        line = raw.removeprefix(BOM) if number == 1 else raw
+        try:
+            text = line.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError:
+            shown = line.decode("utf-8", "backslashreplace").rstrip("\r\n")
+            yield InputRow({TEXT: shown}, problem=f"{name}:{number}: the line is not UTF-8")
+            continue
+        yield _row({TEXT: text}, text, f"{name}:{number}")
+
+
+def _records(rows: Iterator[Record | BadRow], column: str, location: str) -> Iterator[InputRow]:
+    bad, first = _first_record(rows)
+    yield from bad
+    if first is None:
+        return
+    columns = list(first.fields)
+    if column not in columns:
+        if len(columns) != 1 or column != TEXT:
+            shown = ", ".join(map(repr, columns))
+            raise DataError(
+                f"{location} has no column {column!r}",
+                f"its columns are {shown}; choose one with --text-field",
+            )
+        column = columns[0]
+    for row in chain([first], rows):
+        if isinstance(row, BadRow):
+            yield _bad(row)
+        else:
+            yield _row(row.fields, row.fields.get(column), row.where)
+
+
+def _first_record(rows: Iterator[Record | BadRow]) -> tuple[list[InputRow], Record | None]:
+    bad: list[InputRow] = []
+    for row in rows:
+        if isinstance(row, Record):
+            return bad, row
+        bad.append(_bad(row))
+    return bad, None
+
+
+def _bad(row: BadRow) -> InputRow:
+    return InputRow(problem=f"{row.where}: {row.reason}")
+
+
+def _row(fields: Mapping[str, Any], cell: Any, where: str) -> InputRow:
+    try:
+        text = read_text(cell)
+    except ValueError as error:
+        return InputRow(fields, problem=f"{where}: {error}")
+    if not text:
+        return InputRow(fields, problem=f"{where}: the text is empty")
+    return InputRow(fields, text)

@@ -1,0 +1,112 @@
+"""What a data set holds, as plain data that the command prints."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .near import near_duplicates, normalise
+
+if TYPE_CHECKING:
+    from ..examples import Dataset
+
+UNSPLIT = "unsplit"
+"""Stands for the split of examples that the data puts nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A text that stands more than once, letter for letter, and where."""
+
+    text: str
+    wheres: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A text that stands with different labels, up to case, spacing and marks at the end.
+
+    Attributes:
+        places: (where, labels) of each.
+    """
+
+    text: str
+    places: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """Characters a text: the shortest, the median, the 95th percentile and the longest."""
+
+    shortest: int
+    median: int
+    percentile_95: int
+    longest: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a data set holds.
+
+    Attributes:
+        examples: how many texts can be used.
+        problems: how many rows cannot.
+        splits: examples by split; ``unsplit`` for those that the data puts nowhere.
+        counts: examples by split and label, in scheme order; a text with two labels counts twice.
+        unlabelled: examples without a label, which only multi-label schemes have.
+        near_duplicate_groups: groups of texts that are all but the same, equal ones included.
+    """
+
+    examples: int
+    problems: int
+    splits: Mapping[str, int]
+    counts: Mapping[str, Mapping[str, int]]
+    unlabelled: int
+    duplicates: tuple[Duplicate, ...]
+    conflicts: tuple[Conflict, ...]
+    near_duplicate_groups: int
+    lengths: Lengths
+
+
+def summarise(dataset: Dataset) -> Summary:
+    """Counts, repetitions, contradictions and lengths."""
+    examples = dataset.examples
+    names = [
+        name for name in ("train", "val", "test", None) if any(e.split == name for e in examples)
+    ]
+    counts: dict[str, dict[str, int]] = {}
+    for name in names:
+        tally = Counter(label for e in examples if e.split == name for label in e.labels)
+        counts[name or UNSPLIT] = {label: tally[label] for label in dataset.scheme.classes}
+    same: defaultdict[str, list[str]] = defaultdict(list)
+    alike: defaultdict[str, list[int]] = defaultdict(list)
+    for i, example in enumerate(examples):
+        same[example.text].append(example.where)
+        alike[normalise(example.text)].append(i)
+    conflicts = [
+        Conflict(
+            examples[group[0]].text, tuple((examples[i].where, examples[i].labels) for i in group)
+        )
+        for group in alike.values()
+        if len({frozenset(examples[i].labels) for i in group}) > 1
+    ]
+    groups = Counter(near_duplicates([e.text for e in examples]))
+    lengths = sorted(len(e.text) for e in examples)
+    return Summary(
+        examples=len(examples),
+        problems=len(dataset.problems),
+        splits={name or UNSPLIT: sum(e.split == name for e in examples) for name in names},
+        counts=counts,
+        unlabelled=sum(not e.labels for e in examples),
+        duplicates=tuple(Duplicate(t, tuple(w)) for t, w in same.items() if len(w) > 1),
+        conflicts=tuple(conflicts),
+        near_duplicate_groups=sum(size > 1 for size in groups.values()),
+        lengths=Lengths(
+            lengths[0],
+            lengths[len(lengths) // 2],
+            lengths[min(len(lengths) - 1, len(lengths) * 95 // 100)],
+            lengths[-1],
+        ),
+    )

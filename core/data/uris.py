@@ -1,0 +1,56 @@
+"""Where rows come from: a URI names a source and a place, a bare path is taken by its suffix."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import DataError, unknown
+
+if TYPE_CHECKING:
+    from ..registry import BadRow, DataSource, Record, Registry
+
+# Two letters at least: one is a Windows drive.
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9_+-]+):(.*)", re.DOTALL)
+
+
+def open_rows(uri: str, registry: Registry) -> tuple[Iterator[Record | BadRow], DataSource]:
+    """The rows at ``scheme:location`` or at a bare path, and the source that reads them.
+
+    A path that holds a colon and exists is a path.
+
+    Raises:
+        DataError: no source has this scheme or takes this suffix; the hint lists the choices. What
+            is wrong with the place itself is raised when the first row is asked for.
+    """
+    if not uri.strip():
+        raise DataError("the data's place is empty", "give a file or a URI such as csv:data.csv")
+    match = _SCHEME.fullmatch(uri)
+    if match:
+        brought = registry.sources.get(match[1].lower())
+        if brought is not None:
+            return brought.value.read(match[2]), brought.value
+        if not _exists(uri):
+            raise unknown("data source", match[1], registry.sources, DataError)
+    suffix = Path(uri).suffix
+    source = registry.source_for_suffix(suffix) if suffix else None
+    if source is None:
+        if Path(uri).is_dir():
+            raise DataError(f"{uri} is a directory, not a file of rows", "name a file in it")
+        known = sorted({s for b in registry.sources.values() for s in b.value.suffixes})
+        kind = f"the suffix {suffix!r}" if suffix else "no suffix"
+        raise DataError(
+            f"{uri} has {kind}, which does not say how to read it",
+            f"suffixes that do: {', '.join(known)}; or put a scheme before it, one of "
+            + ", ".join(f"{name}:" for name in sorted(registry.sources)),
+        )
+    return source.read(uri), source
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # too long, or with a NUL: no such file
+        return False

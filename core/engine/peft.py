@@ -1,0 +1,360 @@
+"""The engine for every PEFT method, and the reference for the others: adapters in `PeftModel`s over
+one base, switched by one owner thread.
+
+PEFT's active adapter is state of the whole model, so a single thread does every load, switch and
+forward; callers hand it rows and wait. Whatever has come in meanwhile is answered together.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import warnings
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..bases import Base
+from ..errors import (
+    AdapterCorrupt,
+    AdapterUnsupported,
+    PlatformError,
+    UsageError,
+)
+from ..heads import Head
+from ..registry import Listener
+from ..store.manifest import Manifest
+from ..store.verify import verify_files
+from .encoder import length_batches, load_encoder, pad, pooled
+from .peft_groups import Group, Place, check_files, check_supported, place, read_config
+from .protocol import AdapterSource, Row
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    FloatArray = NDArray[np.float32]
+
+log = logging.getLogger(__name__)
+
+COPIES = 2  # whole copies of the base, for methods that may change it
+REMEMBERED = 256  # adapters that have failed
+
+
+@dataclass(eq=False, slots=True)
+class _Call:
+    """One caller's rows on their way, and what has come of them so far."""
+
+    rows: Sequence[Row]
+    future: Future[list[FloatArray]] = field(default_factory=Future)
+    answers: dict[int, FloatArray] = field(default_factory=dict)
+    loaded: list[Manifest] = field(default_factory=list)
+
+    def answer(self, index: int, logits: FloatArray) -> None:
+        self.answers[index] = logits
+        if len(self.answers) == len(self.rows):
+            self.future.set_result([self.answers[i] for i in range(len(self.rows))])
+
+    def fail(self, error: BaseException) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """An adapter in memory: its head on the device, and the group that has the rest of it."""
+
+    source: AdapterSource
+    place: Place
+    group: Group
+    head: Head
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class _Unload:
+    content_hash: str
+    done: Future[None]
+
+
+class PeftEngine:
+    """One base and the PEFT adapters on it. Safe to call from any thread, and after a fork.
+
+    The base is loaded by the first call. `after_adapter_loaded` is told on the thread of the caller
+    whose rows made the adapter load, when its answer is there, so a listener may itself classify.
+
+    Args:
+        base: every adapter is taken to be trained on it; callers check that.
+        resident: adapters that one `PeftModel` holds before the least recently used goes.
+        batch_tokens: padded tokens in one forward pass, at most.
+        threads: torch's threads for a forward pass; 0 leaves torch's own choice.
+    """
+
+    name = "peft"
+
+    def __init__(
+        self,
+        base: Base,
+        device: torch.device,
+        listener: Listener,
+        resident: int,
+        batch_tokens: int,
+        threads: int,
+    ) -> None:
+        self._base = base
+        self._device = device
+        self._listener = listener
+        self._resident = resident
+        self._batch_tokens = batch_tokens
+        self._threads = threads
+        self._encoder: torch.nn.Module | None = None
+        self._closed = False
+        # PEFT asks transformers for it by its old name, and says so on every user's terminal.
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        self._begin()
+        self_reference = weakref.ref(self)
+
+        def begin_again() -> None:
+            engine = self_reference()
+            if engine is not None:
+                engine._begin()
+
+        os.register_at_fork(after_in_child=begin_again)
+
+    def refuses(self, adapter: AdapterSource) -> str | None:
+        """Why PEFT cannot run the adapter on an encoder and leave the base as it is, or None."""
+        try:
+            check_supported(adapter, read_config(adapter))
+        except (AdapterUnsupported, AdapterCorrupt) as error:
+            return error.message
+        return None
+
+    def logits(self, rows: Sequence[Row]) -> list[FloatArray]:
+        """``(classes,)`` float32 for each row, in the rows' order. Loads adapters as needed.
+
+        Raises:
+            AdapterCorrupt: an adapter's files are not what its manifest says, or do not fit.
+            AdapterUnsupported: PEFT cannot run an adapter, or would change the base for it.
+            BaseUnavailable: the base cannot be loaded.
+            UsageError: the engine is closed.
+        """
+        if not rows:
+            return []
+        call = _Call(rows)
+        self._submit(call)
+        try:
+            return call.future.result()
+        finally:
+            for manifest in call.loaded:
+                self._listener.after_adapter_loaded(manifest, self.name)
+
+    def unload(self, content_hash: str) -> None:
+        """Forgets an adapter if it is held."""
+        done: Future[None] = Future()
+        self._submit(_Unload(content_hash, done))
+        done.result()
+
+    def close(self) -> None:
+        """Answers the calls that wait, ends the thread and frees the base. Later calls raise."""
+        with self._lock:
+            self._closed = True
+            owner = self._owner
+            self._inbox.put(None)
+        if owner is not None:
+            owner.join()
+        self._groups.clear()
+        self._held.clear()
+        self._encoder = None
+
+    # The owner thread and its inbox
+
+    def _begin(self) -> None:
+        """A new inbox and no adapters. In a forked child there is no owner thread, its groups may
+        have been half changed, and the lock may be held by nobody; the base's tensors are whole.
+        """
+        self._lock = threading.Lock()
+        self._inbox: SimpleQueue[_Call | _Unload | None] = SimpleQueue()
+        self._owner: threading.Thread | None = None
+        self._groups: dict[str, Group] = {}
+        self._held: OrderedDict[str, _Held] = OrderedDict()
+        self._failed: dict[str, PlatformError] = {}
+
+    def _submit(self, item: _Call | _Unload) -> None:
+        with self._lock:
+            if self._closed:
+                raise UsageError(
+                    "the platform has been closed", "open another, or close it after the last call"
+                )
+            if self._owner is None:
+                self._owner = threading.Thread(
+                    target=self._own, name=f"peft {self._base.id}", daemon=True
+                )
+                self._owner.start()
+            self._inbox.put(item)
+
+    def _own(self) -> None:
+        if self._threads:
+            torch.set_num_threads(self._threads)
+        closing = False
+        while not closing:
+            items = [self._inbox.get()]
+            while True:
+                try:
+                    items.append(self._inbox.get_nowait())
+                except Empty:
+                    break
+            closing = None in items
+            self._answer([item for item in items if isinstance(item, _Call)])
+            for item in items:
+                if isinstance(item, _Unload):
+                    self._forget(item.content_hash, "unloaded")
+                    item.done.set_result(None)
+
+    def _answer(self, calls: Sequence[_Call]) -> None:
+        """Answers all rows, adapter by adapter; an error ends the calls that asked for it alone."""
+        wanted: dict[str, list[tuple[_Call, int]]] = {}
+        for call in calls:
+            for index, row in enumerate(call.rows):
+                wanted.setdefault(row.adapter.content_hash, []).append((call, index))
+        # Those in memory first: what the others push out has then been used.
+        for content_hash in sorted(wanted, key=lambda key: key not in self._held):
+            places = [(c, i) for c, i in wanted[content_hash] if not c.future.done()]
+            if not places:
+                continue
+            try:
+                self._forward(self._hold(places), places)
+            # Whatever it is, it belongs to the callers, and the thread must live on.
+            except Exception as error:  # noqa: BLE001 - raised again by each caller's future
+                for call, _ in places:
+                    call.fail(error)
+
+    def _forward(self, held: _Held, places: Sequence[tuple[_Call, int]]) -> None:
+        model = self._switched(held)
+        tokens = [call.rows[index].tokens for call, index in places]
+        for picks in length_batches([len(ids) for ids in tokens], self._batch_tokens):
+            ids, mask = pad([tokens[i] for i in picks], self._base.pad_id, self._device)
+            with torch.inference_mode():
+                states = pooled(model, ids, mask, held.head.pooling).float()
+                logits = torch.nn.functional.linear(states, held.weight, held.bias).cpu().numpy()
+            for row, pick in enumerate(picks):
+                call, index = places[pick]
+                call.answer(index, logits[row])
+
+    def _switched(self, held: _Held) -> Any:
+        began = perf_counter()
+        model = held.group.activate(held.source.content_hash)
+        who = held.source.manifest.reference
+        log.info("switched to %s in %.1f ms", who, 1000 * (perf_counter() - began))
+        return model
+
+    # Adapters in memory
+
+    def _hold(self, places: Iterable[tuple[_Call, int]]) -> _Held:
+        call, index = next(iter(places))
+        source = call.rows[index].adapter
+        held = self._held.get(source.content_hash)
+        if held is None:
+            held = self._load(source)
+            call.loaded.append(source.manifest)
+        self._held.move_to_end(source.content_hash)
+        return held
+
+    def _load(self, source: AdapterSource) -> _Held:
+        began = perf_counter()
+        failed = self._failed.get(source.content_hash)
+        if failed is not None:
+            raise type(failed)(failed.message, failed.hint)
+        verify_files(source)
+        check_files(source)
+        config = read_config(source)
+        check_supported(source, config)
+        encoder = self._loaded_encoder()
+        head = self._checked_head(source, encoder)
+        where = place(source, config)
+        group = self._groups.get(where.group) or Group(where.group, encoder, where.copies)
+        try:
+            group.add(source)
+        except (AdapterCorrupt, AdapterUnsupported) as error:
+            # The files are as published, so it will fail again, and must not cost the others of
+            # the group their place each time.
+            if len(self._failed) >= REMEMBERED:
+                self._failed.clear()
+            self._failed[source.content_hash] = error
+            self._abandon(group)
+            raise
+        self._groups[group.key] = group
+        weight, bias = (torch.from_numpy(x).to(self._device) for x in (head.weight, head.bias))
+        held = _Held(source, where, group, head, weight.float(), bias.float())
+        self._held[source.content_hash] = held
+        milliseconds = 1000 * (perf_counter() - began)
+        log.info("loaded %s (%s) in %.1f ms", source.manifest.reference, group.key, milliseconds)
+        self._make_room(where)
+        return held
+
+    def _checked_head(self, source: AdapterSource, encoder: torch.nn.Module) -> Head:
+        manifest = source.manifest
+        head = Head.load(source.path)
+        expected = (len(manifest.scheme.classes), self._base.hidden_size)
+        if head.weight.shape != expected or head.pooling != manifest.pooling:
+            raise AdapterCorrupt(
+                f"the head of {manifest.reference} is {head.pooling} {head.weight.shape}, where "
+                f"its manifest and base ask for {manifest.pooling} {expected}"
+            )
+        if head.pooling == "pooler" and getattr(encoder, "pooler", None) is None:
+            raise AdapterUnsupported(
+                f"{manifest.reference} pools with the base's pooler, and {self._base.id!r} has none"
+            )
+        return head
+
+    def _loaded_encoder(self) -> torch.nn.Module:
+        if self._encoder is None:
+            began = perf_counter()
+            self._encoder = load_encoder(self._base, self._device)
+            log.info(
+                "loaded the base %s in %.0f ms", self._base.id, 1000 * (perf_counter() - began)
+            )
+        return self._encoder
+
+    def _make_room(self, where: Place) -> None:
+        """Deletes the least recently used of a family that has grown too large."""
+        room = COPIES if where.copies == "all" else self._resident
+        family = [key for key, held in self._held.items() if held.place.family == where.family]
+        for content_hash in family[: max(0, len(family) - room)]:
+            self._forget(content_hash, "evicted")
+
+    def _forget(self, content_hash: str, how: str) -> None:
+        self._failed.pop(content_hash, None)
+        held = self._held.pop(content_hash, None)
+        if held is None:
+            return
+        began = perf_counter()
+        if held.group.members == {content_hash}:
+            # PEFT keeps its wrappers when the last adapter goes, so the whole model goes with it.
+            self._groups.pop(held.group.key)
+        else:
+            self._drop(held)
+        milliseconds = 1000 * (perf_counter() - began)
+        log.info("%s %s in %.1f ms", how, held.source.manifest.reference, milliseconds)
+
+    def _drop(self, held: _Held) -> None:
+        try:
+            held.group.drop(held.source.content_hash)
+        # PEFT's tuners may raise anything here, and nobody who waits has asked for this adapter.
+        except Exception:
+            log.exception("PEFT could not delete %s", held.source.manifest.reference)
+            self._abandon(held.group)
+
+    def _abandon(self, group: Group) -> None:
+        """Lets a spoiled group go; its adapters are loaded again when they are asked for."""
+        self._groups.pop(group.key, None)
+        for content_hash in group.members:
+            self._held.pop(content_hash, None)

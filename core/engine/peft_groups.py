@@ -1,0 +1,259 @@
+"""Which adapters may share one `PeftModel`, which PEFT runs only at the base's cost, and the models
+themselves: each over its own modules, whose tensors are the base's own.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import peft
+import torch
+from peft import PeftModel, get_peft_model_state_dict
+from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from ..errors import AdapterCorrupt, AdapterUnsupported
+from ..heads import CONFIG as HEAD_CONFIG
+from ..heads import TENSORS as HEAD_TENSORS
+from .encoder import building
+from .protocol import AdapterSource
+
+CONFIG = "adapter_config.json"
+TENSORS = "adapter_model.safetensors"
+FILES = (CONFIG, TENSORS, HEAD_CONFIG, HEAD_TENSORS)
+
+PROMPTS = frozenset({"PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING"})
+# Methods that keep all their state by adapter and read the base without writing to it. A test holds
+# each of them to that, with neighbours of other settings.
+SHARING = PROMPTS | {
+    *("LORA", "ADALORA", "IA3", "LOHA", "LOKR", "OFT", "BOFT", "HRA", "HIRA", "C3A", "DELORA"),
+    *("FOURIERFT", "MISS", "LN_TUNING"),
+}
+# These read the base without writing to it, but keep projections or vectors that all adapters of a
+# model would have to agree on.
+ALONE = frozenset({"VERA", "VBLORA", "RANDLORA"})
+# These want something at each call that a text alone does not bring.
+IMPOSSIBLE = {
+    "POLY": "a task id with each text",
+    "MULTITASK_PROMPT_TUNING": "a task id with each text",
+    "XLORA": "other adapters to mix",
+    "CPT": "a generating model",
+    "ADAPTION_PROMPT": "a generating model",
+    "CARTRIDGE": "a generating model",
+}
+# LoRA settings that change the modules around the adapter, by the value that leaves them alone.
+RESHAPING = (
+    *("layer_replication", "trainable_token_indices", "target_parameters", "arrow_config"),
+    *("megatron_config", "use_bdlora", "monteclora_config", "kasa_config", "velora_config"),
+)
+# Ways to begin LoRA that leave the base's weights as they are; the others take something out of it.
+HARMLESS_STARTS = (True, False, None, "gaussian", "orthogonal")
+TASKS = (None, "FEATURE_EXTRACTION")
+
+
+Copies = Literal["none", "biases", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an adapter is put.
+
+    Attributes:
+        family: adapters of a family compete for the same places.
+        group: adapters of a group share one `PeftModel`.
+        copies: which of the base's tensors the group has copies of, because its adapter brings
+            others in their place (`biases`), or because nobody has shown that its method leaves
+            them alone (`all`).
+    """
+
+    family: str
+    group: str
+    copies: Copies = "none"
+
+
+def read_config(source: AdapterSource) -> dict[str, Any]:
+    """The adapter's PEFT configuration as it was published. Raises `AdapterCorrupt`."""
+    path = source.path / CONFIG
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AdapterCorrupt(
+            f"{CONFIG} of {source.manifest.reference} cannot be read: {error}"
+        ) from error
+    if not isinstance(config, dict) or "peft_type" not in config:
+        raise AdapterCorrupt(f"{CONFIG} of {source.manifest.reference} names no PEFT method")
+    return config
+
+
+def check_supported(source: AdapterSource, config: dict[str, Any]) -> None:
+    """Whether PEFT can run this adapter of an encoder and leave the base as it is.
+
+    Raises:
+        AdapterUnsupported: it cannot; the sentence says why.
+    """
+    who, method = source.manifest.reference, str(config["peft_type"])
+    newer = "upgrade peft, or train the adapter again"
+    if method not in PEFT_TYPE_TO_CONFIG_MAPPING:
+        raise AdapterUnsupported(f"{who}: PEFT {peft.__version__} has no method {method!r}", newer)
+    known = {f.name for f in fields(PEFT_TYPE_TO_CONFIG_MAPPING[method])}
+    strange = sorted(set(config) - known)
+    if strange:
+        raise AdapterUnsupported(
+            f"{who} has the setting {strange[0]!r}, which PEFT {peft.__version__} does not know "
+            f"for {method}",
+            newer,
+        )
+    if config.get("task_type") not in TASKS or config.get("modules_to_save"):
+        raise AdapterUnsupported(
+            f"{who} holds a head inside its PEFT adapter, where heads of other sizes break it",
+            "platform adapters import takes such an adapter and puts the head beside it",
+        )
+    if method in IMPOSSIBLE:
+        raise AdapterUnsupported(f"{who}: {method} needs {IMPOSSIBLE[method]}")
+    if config.get("alora_invocation_tokens"):
+        raise AdapterUnsupported(f"{who}: activated LoRA needs a generating model")
+    if method in PROMPTS and config.get("task_type") is None:
+        raise AdapterUnsupported(
+            f"{who} has no task type, and PEFT would leave its prompt out",
+            "save it with task_type='FEATURE_EXTRACTION'",
+        )
+    start = config.get("init_lora_weights")
+    if start not in HARMLESS_STARTS:
+        raise AdapterUnsupported(
+            f"{who} begins from {start!r}, so that loading it would change the base's weights for "
+            "every adapter",
+            "publish it as the plain LoRA that equals it: "
+            "save_pretrained(..., path_initial_model_for_weight_conversion=...)",
+        )
+
+
+def place(source: AdapterSource, config: dict[str, Any]) -> Place:
+    """Where an adapter with this configuration is put."""
+    method = str(config["peft_type"])
+    if method not in SHARING | ALONE or any(config.get(name) for name in RESHAPING):
+        return Place("copied", f"copied {source.content_hash}", "all")
+    biases = config.get("bias", "none") != "none"
+    if method in ALONE or biases:
+        copies: Copies = "biases" if biases else "none"
+        return Place("alone", f"alone {source.content_hash}", copies)
+    return Place(method, method)
+
+
+def skeleton(encoder: torch.nn.Module, copies: Copies = "none") -> torch.nn.Module:
+    """The encoder's modules anew, over the same tensors but for those to be copied.
+
+    The parameters are new objects on the same storage, so that one whose data is replaced, or whose
+    `requires_grad` is set, changes here alone.
+    """
+    memo: dict[int, Any] = {}
+    if copies != "all":
+        memo = {id(buffer): buffer for buffer in encoder.buffers()}
+        for name, parameter in encoder.named_parameters():
+            if copies == "none" or not name.endswith("bias"):
+                memo[id(parameter)] = torch.nn.Parameter(parameter.detach(), requires_grad=False)
+    return copy.deepcopy(encoder, memo)
+
+
+def peft_name(content_hash: str) -> str:
+    """The adapter's name inside PEFT: in no tuner's prefix, in no module's name, without a dot."""
+    return f"v{content_hash}"
+
+
+class Group:
+    """One `PeftModel` and the adapters in it. Used by one thread only."""
+
+    def __init__(self, key: str, encoder: torch.nn.Module, copies: Copies = "none") -> None:
+        self.key = key
+        self.members: set[str] = set()
+        self._modules = skeleton(encoder, copies)
+        self._device = str(next(encoder.parameters()).device)
+        self._model: Any = None  # peft is untyped
+
+    def add(self, source: AdapterSource) -> None:
+        """Loads an adapter. After an error the group is of no use: PEFT may have left half of it.
+
+        Raises:
+            AdapterUnsupported: PEFT cannot put it on this base.
+            AdapterCorrupt: its tensors are not those that the model has for it.
+        """
+        name, who = peft_name(source.content_hash), source.manifest.reference
+        # PEFT's `low_cpu_mem_usage` would load DoRA sooner, but it changes `torch.nn.Module` for the
+        # whole process meanwhile: what another thread builds then has no weights.
+        options = {"adapter_name": name, "torch_device": self._device}
+        try:
+            with building():
+                if self._model is None:
+                    self._model = PeftModel.from_pretrained(
+                        self._modules, str(source.path), **options
+                    )
+                else:
+                    self._model.load_adapter(str(source.path), **options)
+        # PEFT's tuners raise errors of any kind for a configuration that does not fit the model.
+        except Exception as error:
+            raise AdapterUnsupported(
+                f"PEFT cannot load {who} on this base: {_first_line(error)}"
+            ) from error
+        self._model.eval()
+        _check_landed(self._model, name, source)
+        self.members.add(source.content_hash)
+
+    def activate(self, content_hash: str) -> Any:
+        """The model with this adapter switched on and no other."""
+        self._model.set_adapter(peft_name(content_hash), inference_mode=True)
+        return self._model
+
+    def drop(self, content_hash: str) -> None:
+        """Deletes an adapter of several; a group of one is dropped whole by its owner."""
+        self.members.discard(content_hash)
+        active = self._model.active_adapter
+        if active == peft_name(content_hash):
+            self.activate(next(iter(self.members)))
+        self._model.delete_adapter(peft_name(content_hash))
+
+    def parameters(self) -> dict[str, torch.Tensor]:
+        """The tensors that the group's model runs on, by name in the model."""
+        return dict((self._model or self._modules).named_parameters())
+
+
+def _check_landed(model: Any, name: str, source: AdapterSource) -> None:
+    """Every published tensor is in the model bit for bit, and the model has no other for it."""
+    who = source.manifest.reference
+    try:
+        published = load_file(source.path / TENSORS)
+    except (OSError, SafetensorError) as error:
+        raise AdapterCorrupt(f"{TENSORS} of {who} cannot be read: {error}") from error
+    held = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
+    unexpected, missing = sorted(set(published) - set(held)), sorted(set(held) - set(published))
+    if unexpected:
+        raise AdapterCorrupt(f"{who} holds the tensor {unexpected[0]!r}, which its model has not")
+    if missing:
+        raise AdapterCorrupt(f"{who} lacks the tensor {missing[0]!r}, which its model needs")
+    for key, tensor in published.items():
+        landed = held[key]
+        if landed.is_meta or not torch.equal(landed.cpu(), tensor.to(landed.dtype)):
+            raise AdapterCorrupt(f"PEFT did not load the tensor {key!r} of {who} as it is")
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
+
+
+def check_files(source: AdapterSource) -> None:
+    """The manifest knows, and so has a hash of, all that is about to be read.
+
+    Raises:
+        AdapterCorrupt: it does not know a file.
+    """
+    absent = [name for name in FILES if name not in source.manifest.files]
+    if absent:
+        pickled = any(Path(name).suffix == ".bin" for name in source.manifest.files)
+        raise AdapterCorrupt(
+            f"the manifest of {source.manifest.reference} lists no {absent[0]}",
+            "only safetensors are loaded; save the adapter again as such" if pickled else None,
+        )

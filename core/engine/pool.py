@@ -1,0 +1,140 @@
+"""The bases in memory, each with its tokenizer and its engine; the least recently used one goes."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from ..bases import Base, Bases
+    from ..tokens import TextEncoder
+    from .protocol import Engine
+
+
+class Running:
+    """A base in memory. `tokenizer` and `engine` are made at their first use, once."""
+
+    def __init__(self, base: Base, make_engine: Callable[[Base], Engine]) -> None:
+        self.base = base
+        self.names = {base.id: base}
+        self.users = 0
+        self._make_engine = make_engine
+        self._lock = threading.Lock()
+        self._tokenizer: TextEncoder | None = None
+        self._engine: Engine | None = None
+
+    @property
+    def tokenizer(self) -> TextEncoder:
+        with self._lock:
+            if self._tokenizer is None:
+                from ..tokens import TextEncoder
+
+                self._tokenizer = TextEncoder(self.base)
+            return self._tokenizer
+
+    @property
+    def engine(self) -> Engine:
+        with self._lock:
+            if self._engine is None:
+                self._engine = self._make_engine(self.base)
+            return self._engine
+
+    def close(self) -> None:
+        with self._lock:
+            if self._engine is not None:
+                self._engine.close()
+
+    def after_fork(self) -> None:
+        """No other thread lives here, so none holds the lock or uses the base."""
+        self._lock = threading.Lock()
+        self.users = 0
+
+
+class BasePool:
+    """Lends bases by fingerprint, so that two names of one base share it. Thread-safe.
+
+    Args:
+        make_engine: called outside every lock but the base's own.
+        limit: bases held; more only while calls still run on one that has been evicted.
+    """
+
+    def __init__(self, bases: Bases, make_engine: Callable[[Base], Engine], limit: int) -> None:
+        self._bases = bases
+        self._make_engine = make_engine
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._running: OrderedDict[str, Running] = OrderedDict()
+        self._closed = False
+        self_reference = weakref.ref(self)
+
+        def after_fork() -> None:
+            pool = self_reference()
+            if pool is not None:
+                pool._after_fork()
+
+        os.register_at_fork(after_in_child=after_fork)
+
+    def locate(self, base_id: str) -> Base:
+        """The base of this id: the one in memory where there is one, whatever became of its files.
+
+        Raises:
+            BaseUnavailable: it is not on this machine.
+        """
+        with self._lock:
+            for running in self._running.values():
+                if base_id in running.names:
+                    return running.names[base_id]
+        return self._bases.resolve(base_id)
+
+    @contextmanager
+    def lend(self, base: Base) -> Iterator[Running]:
+        """The base for the length of the block; it is not closed before the block ends.
+
+        Raises:
+            UsageError: the pool is closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise UsageError("the platform has been closed", "open another")
+            running = self._running.get(base.fingerprint)
+            if running is None:
+                running = self._running[base.fingerprint] = Running(base, self._make_engine)
+            running.names[base.id] = base
+            running.users += 1
+            self._running.move_to_end(base.fingerprint)
+            evicted = []
+            while len(self._running) > self._limit:
+                evicted.append(self._running.popitem(last=False)[1])
+            idle = [old for old in evicted if old.users == 0]
+        for old in idle:
+            old.close()
+        try:
+            yield running
+        finally:
+            with self._lock:
+                running.users -= 1
+                evicted_now = self._running.get(running.base.fingerprint) is not running
+                last = evicted_now and running.users == 0
+            if last:
+                running.close()
+
+    def close(self) -> None:
+        """Ends every engine once the calls that wait have their answers. Later loans raise."""
+        with self._lock:
+            self._closed = True
+            doomed = list(self._running.values())
+            self._running.clear()
+        for running in doomed:
+            running.close()
+
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()
+        for running in self._running.values():
+            running.after_fork()

@@ -1,0 +1,166 @@
+"""The model card: what an adapter is, how good it is, and how to run it without this platform."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..store.manifest import Manifest
+
+if TYPE_CHECKING:
+    from .recipe import Recipe
+
+FILE = "README.md"
+
+POOLING_LINES = {
+    "mean": (
+        'mask = batch["attention_mask"].unsqueeze(-1)',
+        "pooled = (output.last_hidden_state * mask).sum(1) / mask.sum(1)",
+    ),
+    "cls": ("pooled = output.last_hidden_state[:, 0]",),
+    "pooler": ("pooled = output.pooler_output",),
+}
+
+
+def reproduction(manifest: Manifest, base: str, adapter: str, text: str) -> str:
+    """Python lines that give this adapter's logits with transformers, PEFT and safetensors alone.
+
+    Args:
+        base, adapter: the two directories, as they shall stand in the lines.
+    """
+    limit = manifest.max_length
+    lines = [
+        "import torch",
+        "from peft import PeftModel",
+        "from safetensors.torch import load_file",
+        "from transformers import AutoModel, AutoTokenizer",
+        "",
+        f"base, adapter = {base!r}, {adapter!r}",
+        "model = PeftModel.from_pretrained(AutoModel.from_pretrained(base), adapter).eval()",
+        f"tokens = {{'truncation': True, 'max_length': {limit}, 'return_tensors': 'pt'}}",
+        f"batch = AutoTokenizer.from_pretrained(base)([{text!r}], **tokens)",
+        "with torch.no_grad():",
+        '    output = model(**{k: batch[k] for k in ("input_ids", "attention_mask")})',
+        *POOLING_LINES[manifest.pooling],
+        'head = load_file(adapter + "/head.safetensors")',
+        'logits = pooled @ head["weight"].T + head["bias"]',
+    ]
+    return "\n".join(lines)
+
+
+def write_card(
+    manifest: Manifest, recipe: Recipe | None, report: Mapping[str, Any], example: str
+) -> str:
+    """The card in Markdown with the metadata block that the Hugging Face Hub reads.
+
+    Args:
+        recipe: None where nobody knows how the adapter was trained.
+        example: a text for the lines that reproduce a prediction.
+    """
+    sections = [
+        _header(manifest),
+        f"# {manifest.name}",
+        manifest.description or "A text classifier.",
+        _facts(manifest, recipe),
+        "## Labels",
+        _labels(manifest),
+        "## Results",
+        _results(report),
+        "## Without the platform",
+        "`platform bases fetch " + manifest.base.id + "` prints the base's directory.",
+        f"```python\n{reproduction(manifest, 'BASE_DIRECTORY', 'ADAPTER_DIRECTORY', example)}\n```",
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _header(manifest: Manifest) -> str:
+    lines = ["---", "library_name: peft", "pipeline_tag: text-classification"]
+    lines += [f"base_model: {manifest.base.id}", "tags: [adapter-platform, text-classification]"]
+    return "\n".join([*lines, "---"])
+
+
+def _facts(manifest: Manifest, recipe: Recipe | None) -> str:
+    rows = [
+        ("Kind", manifest.scheme.kind),
+        ("Labels", str(len(manifest.scheme.classes))),
+        ("Base", f"`{manifest.base.id}` ({manifest.base.fingerprint[:12]})"),
+        ("Method", f"{manifest.peft_method}, {manifest.trainable_parameters:,} parameters"),
+        ("Pooling", manifest.pooling),
+        ("Reads", f"{manifest.max_length} tokens"),
+        ("Made", manifest.created),
+    ]
+    if recipe is not None:
+        rows.append(("Seed", str(recipe.seed)))
+    if manifest.worse_than_probe:
+        rows.append(("Warning", "worse than logistic regression on the frozen base"))
+    body = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    return f"| | |\n| --- | --- |\n{body}"
+
+
+def _labels(manifest: Manifest) -> str:
+    lines = []
+    for label in manifest.scheme.labels:
+        names = ", ".join(label.display.values())
+        tail = f": {label.description}" if label.description else ""
+        lines.append(f"- `{label.name}`{f' ({names})' if names else ''}{tail}")
+    return "\n".join(lines)
+
+
+def _results(report: Mapping[str, Any]) -> str:
+    parts = []
+    for split in ("val", "test"):
+        evaluation = report.get(split)
+        if not evaluation:
+            continue
+        parts.append(f"On the {split} split, {evaluation['n']} texts:")
+        parts.append(_comparison(report, split))
+        if split == "test":
+            parts += [_slices(evaluation), _per_class(evaluation)]
+    parts += [f"- {note}" for note in report.get("notes", ())]
+    return "\n\n".join(part for part in parts if part) or "Not judged: there was too little data."
+
+
+def _comparison(report: Mapping[str, Any], split: str) -> str:
+    ours = report[split]["metrics"]
+    columns = {"this adapter": ours}
+    names = {"probe": "logistic regression, frozen base", "tfidf": "TF-IDF"}
+    for key, title in names.items():
+        baseline = report.get("baselines", {}).get(key, {}).get(split)
+        if baseline:
+            columns[title] = baseline
+    head = "| | " + " | ".join(columns) + " |\n| --- |" + " --- |" * len(columns)
+    rows = [
+        f"| {metric} | " + " | ".join(_percent(c.get(metric)) for c in columns.values()) + " |"
+        for metric in ours
+    ]
+    return "\n".join([head, *rows])
+
+
+def _slices(evaluation: Mapping[str, Any]) -> str:
+    primary = evaluation["primary"]
+    metrics = [m for m in (primary, "coarse_accuracy") if m in evaluation["metrics"]]
+    rows = [
+        f"| {column} = {value} | {figures['n']} | "
+        + " | ".join(_percent(figures[m]) for m in metrics)
+        + " |"
+        for column, groups in evaluation["slices"].items()
+        for value, figures in groups.items()
+    ]
+    if not rows:
+        return ""
+    head = f"| slice | texts | {' | '.join(metrics)} |\n| --- | --- |" + " --- |" * len(metrics)
+    return "\n".join([head, *rows])
+
+
+def _per_class(evaluation: Mapping[str, Any]) -> str:
+    head = "| label | precision | recall | F1 | support |\n| --- | --- | --- | --- | --- |"
+    rows = [
+        f"| {row['label']} | {_percent(row['precision'])} | {_percent(row['recall'])} | "
+        f"{_percent(row['f1'])} | {row['support']} |"
+        for row in evaluation["per_class"]
+    ]
+    return "\n".join([head, *rows])
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f}"

@@ -1,0 +1,161 @@
+"""How good predictions are: figures a domain expert knows, by class and by slice, and the worst
+mistakes with their texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
+
+from ..labels import SEPARATOR
+from .linear import targets
+
+if TYPE_CHECKING:
+    from ..examples import Example
+    from ..labels import Decision, LabelScheme
+
+MISTAKES = 20
+SLICE_VALUES = 12  # a column with more values than this is no slice but free text
+
+
+def primary_metric(scheme: LabelScheme) -> str:
+    """The figure that decides: accuracy, or for multi-label macro F1."""
+    return "macro_f1" if scheme.kind == "multi" else "accuracy"
+
+
+def evaluate(
+    probabilities: Any,
+    examples: Sequence[Example],
+    scheme: LabelScheme,
+    thresholds: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """Judges class probabilities ``(texts, classes)`` against the examples' labels.
+
+    Returns:
+        plain data: ``n``, ``primary``, ``metrics``, ``per_class``, ``slices`` by each column with
+        few values, and ``mistakes``, the most confident first. Every figure is a fraction of 1.
+    """
+    decisions = [scheme.decide(row, thresholds) for row in probabilities]
+    wanted = _indicator(examples, scheme)
+    given = _given(decisions, scheme)
+    return {
+        "n": len(examples),
+        "primary": primary_metric(scheme),
+        "metrics": _metrics(examples, decisions, wanted, given, scheme),
+        "per_class": _per_class(wanted, given, scheme),
+        "slices": {
+            column: {
+                value: {
+                    "n": len(rows),
+                    **_metrics(
+                        [examples[i] for i in rows],
+                        [decisions[i] for i in rows],
+                        wanted[rows],
+                        given[rows],
+                        scheme,
+                    ),
+                }
+                for value, rows in groups.items()
+            }
+            for column, groups in _slices(examples).items()
+        },
+        "mistakes": _mistakes(examples, decisions, wanted, given, scheme.classes),
+    }
+
+
+def primary_value(evaluation: Mapping[str, Any] | None) -> float | None:
+    """The deciding figure of an evaluation, or None where there is none."""
+    return float(evaluation["metrics"][evaluation["primary"]]) if evaluation else None
+
+
+def _indicator(examples: Sequence[Example], scheme: LabelScheme) -> np.ndarray:
+    """0/1 ``(texts, classes)`` of the wanted labels."""
+    wanted = targets(examples, scheme)
+    return wanted if scheme.kind == "multi" else np.eye(len(scheme.classes), dtype=int)[wanted]
+
+
+def _given(decisions: Sequence[Decision], scheme: LabelScheme) -> np.ndarray:
+    given = np.zeros((len(decisions), len(scheme.classes)), dtype=int)
+    for i, decision in enumerate(decisions):
+        names = [n for n, _ in decision.labels] if scheme.kind == "multi" else [decision.label]
+        given[i, scheme.indices([n for n in names if n is not None])] = 1
+    return given
+
+
+def _metrics(
+    examples: Sequence[Example],
+    decisions: Sequence[Decision],
+    wanted: np.ndarray,
+    given: np.ndarray,
+    scheme: LabelScheme,
+) -> dict[str, float]:
+    def f1(average: str) -> float:
+        present = wanted.any(axis=0) | given.any(axis=0)
+        if not present.any():
+            return 1.0
+        return float(
+            f1_score(wanted[:, present], given[:, present], average=average, zero_division=0)
+        )
+
+    metrics = {"accuracy": float(accuracy_score(wanted, given))}
+    if scheme.kind == "multi":
+        metrics["micro_f1"] = f1("micro")
+    metrics["macro_f1"] = f1("macro")
+    metrics["weighted_f1"] = f1("weighted")
+    if scheme.kind == "hierarchical":
+        tops = [(e.labels[0], d.label or "") for e, d in zip(examples, decisions, strict=True)]
+        same = [a.split(SEPARATOR)[0] == b.split(SEPARATOR)[0] for a, b in tops]
+        metrics["coarse_accuracy"] = float(np.mean(same))
+    return metrics
+
+
+def _per_class(wanted: np.ndarray, given: np.ndarray, scheme: LabelScheme) -> list[dict[str, Any]]:
+    precision, recall, f1, support = precision_recall_fscore_support(
+        wanted, given, average=None, zero_division=0
+    )
+    return [
+        {
+            "label": name,
+            "precision": float(precision[k]),
+            "recall": float(recall[k]),
+            "f1": float(f1[k]),
+            "support": int(support[k]),
+        }
+        for k, name in enumerate(scheme.classes)
+    ]
+
+
+def _slices(examples: Sequence[Example]) -> dict[str, dict[str, list[int]]]:
+    """Rows by column and value, for columns with 2 to `SLICE_VALUES` values."""
+    columns: dict[str, dict[str, list[int]]] = {}
+    for i, example in enumerate(examples):
+        for column, value in example.fields.items():
+            columns.setdefault(column, {}).setdefault(value, []).append(i)
+    return {
+        column: dict(sorted(groups.items()))
+        for column, groups in columns.items()
+        if 2 <= len(groups) <= SLICE_VALUES
+    }
+
+
+def _mistakes(
+    examples: Sequence[Example],
+    decisions: Sequence[Decision],
+    wanted: np.ndarray,
+    given: np.ndarray,
+    classes: Sequence[str],
+) -> list[dict[str, Any]]:
+    wrong = [int(i) for i in np.flatnonzero((wanted != given).any(axis=1))]
+    rows = sorted(wrong, key=lambda i: -decisions[i].confidence)[:MISTAKES]
+    return [
+        {
+            "text": examples[i].text,
+            "where": examples[i].where,
+            "expected": list(examples[i].labels),
+            "given": [name for k, name in enumerate(classes) if given[i, k]],
+            "confidence": decisions[i].confidence,
+        }
+        for i in rows
+    ]

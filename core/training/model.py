@@ -1,0 +1,173 @@
+"""The network that is trained: a PEFT model of the encoder, a head, and the loss over both."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from peft import PeftConfig, PeftModel, PeftType, TaskType, get_peft_model
+from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+from torch.nn import functional
+
+from ..engine.encoder import pooled
+from ..errors import PlatformError, RecipeError, unknown
+from ..heads import Pooling
+
+if TYPE_CHECKING:
+    from .recipe import Recipe
+
+SEED_TARGETS = ["query", "key", "value", "dense"]
+# These start from the base's own weights and change them, so a neighbour's answers would change.
+CHANGES_BASE = ("pissa", "olora", "eva", "corda", "loftq")
+
+
+class Classifier(torch.nn.Module):
+    """Encoder with adapter, pooling, linear head; gives the loss that Trainer asks for.
+
+    Args:
+        encoder: a `PeftModel` of the base's encoder.
+        class_weights: ``(classes,)``, or None.
+        contrastive: share of the supervised contrastive term, 0 for none.
+    """
+
+    class_weights: torch.Tensor | None
+
+    def __init__(
+        self,
+        encoder: PeftModel,
+        head: torch.nn.Linear,
+        pooling: Pooling,
+        *,
+        multi: bool,
+        class_weights: torch.Tensor | None = None,
+        label_smoothing: float = 0.0,
+        contrastive: float = 0.0,
+        temperature: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+        self._pooling = pooling
+        self._multi = multi
+        self._smoothing = label_smoothing
+        self._contrastive = contrastive
+        self._temperature = temperature
+        self.register_buffer("class_weights", class_weights, persistent=False)
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """Loss ``()`` and logits ``(texts, classes)`` from ids and mask ``(texts, tokens)``."""
+        states = pooled(self.encoder, input_ids, attention_mask, self._pooling)
+        logits = self.head(states)
+        if self._multi:
+            loss = functional.binary_cross_entropy_with_logits(
+                logits, labels.float(), pos_weight=self.class_weights
+            )
+        else:
+            loss = functional.cross_entropy(
+                logits, labels, weight=self.class_weights, label_smoothing=self._smoothing
+            )
+            if self._contrastive:
+                term = supervised_contrastive(states, labels, self._temperature)
+                loss = (1 - self._contrastive) * loss + self._contrastive * term
+        return {"loss": loss, "logits": logits}
+
+    def trained_state(self) -> dict[str, torch.Tensor]:
+        """The tensors that training changes, by name."""
+        return {name: p.detach() for name, p in self.named_parameters() if p.requires_grad}
+
+
+def supervised_contrastive(
+    states: torch.Tensor, labels: torch.Tensor, temperature: float
+) -> torch.Tensor:
+    """Supervised contrastive loss, L_out of Khosla et al. 2020, equation 2.
+
+    Pools ``(texts, hidden)`` are centred over the batch first, since pools of one encoder all point
+    nearly the same way. Texts that are alone with their label in the batch do not count.
+    """
+    unit = functional.normalize(states - states.mean(0, keepdim=True), dim=-1)
+    similarity = unit @ unit.T / temperature
+    itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    log_share = similarity - similarity.masked_fill(itself, -torch.inf).logsumexp(1, keepdim=True)
+    positive = (labels[:, None] == labels[None, :]) & ~itself
+    count = positive.sum(1)
+    per_anchor = -(log_share * positive).sum(1) / count.clamp(min=1)
+    anchored = count > 0
+    return per_anchor[anchored].mean() if anchored.any() else states.sum() * 0.0
+
+
+def peft_config(recipe: Recipe, pooling: Pooling, base_id: str) -> PeftConfig:
+    """PEFT's configuration for a recipe.
+
+    The pooler's dense layer matches the usual target ``dense``; it is left out where the head does
+    not read the pooler, so that the adapter loads on the plain encoder exactly as it was trained.
+
+    Raises:
+        RecipeError: an unknown method or setting, or one that would change the base's weights.
+    """
+    method = "LORA" if recipe.peft_method == "DORA" else recipe.peft_method
+    known = [kind.value for kind in PEFT_TYPE_TO_CONFIG_MAPPING]
+    if method not in known:
+        raise unknown("PEFT method", recipe.peft_method, [*known, "DORA"], RecipeError)
+    kind = PEFT_TYPE_TO_CONFIG_MAPPING[PeftType(method)]
+    fields = {field.name for field in dataclasses.fields(kind)}
+    settings = recipe.peft_settings()
+    wrong = sorted(set(settings) - fields)
+    if wrong:
+        error = unknown(f"setting of {recipe.peft_method}", wrong[0], fields, RecipeError)
+        raise RecipeError(error.message, error.hint)
+    _check_settings(settings)
+    if "target_modules" in fields and method != "IA3":
+        settings.setdefault("target_modules", list(SEED_TARGETS))
+    targets = settings.get("target_modules")
+    if pooling != "pooler" and "exclude_modules" in fields:
+        settings.setdefault("exclude_modules", ["pooler.dense"])
+    elif pooling != "pooler" and isinstance(targets, list):
+        settings["target_modules"] = rf"(?!pooler\.)(.*\.)?({'|'.join(targets)})"
+    try:
+        return kind(
+            task_type=TaskType.FEATURE_EXTRACTION,
+            base_model_name_or_path=base_id,
+            inference_mode=False,
+            **settings,
+        )
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"PEFT refuses these settings of {method}: {error}") from error
+
+
+def _check_settings(settings: Mapping[str, Any]) -> None:
+    start = settings.get("init_lora_weights", True)
+    if isinstance(start, str) and start.lower().startswith(CHANGES_BASE):
+        raise RecipeError(
+            f"init_lora_weights = {start!r} changes the base's weights, which other adapters share",
+            "leave it out, or use 'gaussian'",
+        )
+    if settings.get("modules_to_save"):
+        raise RecipeError(
+            "modules_to_save would put copies of the base's layers into the adapter",
+            "the head is kept apart by itself; leave modules_to_save out",
+        )
+
+
+def wrap(encoder: torch.nn.Module, config: PeftConfig) -> PeftModel:
+    """The encoder with a fresh adapter. Raises `RecipeError` where PEFT cannot place it."""
+    try:
+        return get_peft_model(encoder, config)
+    except PlatformError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
+        raise RecipeError(
+            f"PEFT cannot put {config.peft_type} on this base: {error}",
+            "check peft.target_modules and the method's other settings",
+        ) from error
+
+
+def set_dropout(encoder: torch.nn.Module, probability: float | None) -> None:
+    """Sets every dropout inside the base; None leaves them."""
+    if probability is not None:
+        for module in encoder.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = probability

@@ -1,0 +1,225 @@
+"""What training needs before its first step: examples on their sides, token rows, features."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+
+from ..bases import Base, Bases
+from ..engine.encoder import length_batches, pad, pooled
+from ..errors import TrainingError
+from ..examples import Dataset, Example, load_examples
+from ..heads import Pooling, check_pooling
+from ..labels import Kind, LabelScheme
+from ..registry import Listener, Registry, Step
+from ..store.store import Store
+from ..tokens import TextEncoder
+from .linear import targets
+from .recipe import Recipe
+from .splits import Splits, make_splits
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
+
+SPLITS = ("train", "val", "test")
+
+
+class Progress(Protocol):
+    """Who is told how far a training is; core knows no terminal."""
+
+    def say(self, message: str) -> None:
+        """One line worth keeping."""
+        ...
+
+    def advance(self, done: int, total: int, note: str) -> None:
+        """A step of the present long piece of work, which `note` names."""
+        ...
+
+
+class Quiet:
+    """Progress that goes to the log alone."""
+
+    def say(self, message: str) -> None:
+        log.info("%s", message)
+
+    def advance(self, done: int, total: int, note: str) -> None:
+        log.debug("%s: %d of %d", note, done, total)
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """The parts of a platform that training works with."""
+
+    store: Store
+    bases: Bases
+    registry: Registry
+    listener: Listener
+    device: torch.device
+    batch_tokens: int
+    cache: Path
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRequest:
+    """What to train.
+
+    Attributes:
+        name: the adapter's name.
+        data: split name to data URI, as in `registry.Domain.data`.
+        scheme: None: derived from the data; then `kind` may say which kind.
+        base_id: the base; the recipe's own if it names one.
+        promote: make the new version current.
+        allow_worse: even where it is worse than the probe.
+    """
+
+    name: str
+    data: Mapping[str, str]
+    recipe: Recipe
+    base_id: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+    scheme: LabelScheme | None = None
+    kind: Kind | None = None
+    postprocess: tuple[Step, ...] = ()
+    description: str = ""
+    promote: bool = True
+    allow_worse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Everything that is fixed before the first step.
+
+    Attributes:
+        rows: token ids of each text, by split.
+        wanted: targets by split (`linear.targets`).
+        base: the resolved base; `pooling` what the head will read.
+        balanced: whether classes are weighed.
+    """
+
+    dataset: Dataset
+    splits: Splits
+    base: Base
+    pooling: Pooling
+    rows: Mapping[str, Sequence[tuple[int, ...]]]
+    wanted: Mapping[str, NDArray[np.int64]]
+    balanced: bool
+    tokens_per_character: float
+
+    @property
+    def scheme(self) -> LabelScheme:
+        return self.dataset.scheme
+
+    def examples(self, split: str) -> Sequence[Example]:
+        """The examples on one side."""
+        return getattr(self.splits, split)  # type: ignore[no-any-return]  # one of SPLITS
+
+
+def prepare(request: TrainingRequest, workshop: Workshop) -> Prepared:
+    """Reads and splits the data, finds the base, and tokenises.
+
+    Raises:
+        DataError, SchemeError, BaseUnavailable: as their rooms say.
+        TrainingError: a class of the scheme has no training example.
+    """
+    dataset = load_examples(
+        request.data,
+        workshop.registry,
+        columns=request.columns,
+        scheme=request.scheme,
+        kind=request.kind,
+    )
+    recipe = request.recipe
+    splits = make_splits(
+        dataset.examples,
+        dataset.scheme,
+        seed=recipe.seed,
+        val_share=recipe.val_share,
+        test_share=recipe.test_share,
+    )
+    base = workshop.bases.resolve(recipe.base or request.base_id)
+    encoder = TextEncoder(base)
+    rows: dict[str, list[tuple[int, ...]]] = {}
+    densities: list[float] = []
+    for split in SPLITS:
+        texts = [example.text for example in getattr(splits, split)]
+        encoded = encoder.encode(texts, recipe.max_length)
+        rows[split] = [e.ids for e in encoded]
+        if split == "train":
+            pairs = zip(texts, encoded, strict=True)
+            densities = [(len(e.ids) - 2) / max(1, len("".join(t.split()))) for t, e in pairs]
+    wanted = {split: targets(getattr(splits, split), dataset.scheme) for split in SPLITS}
+    counts = _class_counts(dataset.scheme, wanted["train"])
+    absent = [name for name, n in counts.items() if not n]
+    if absent:
+        raise TrainingError(
+            f"the label {absent[0]!r} has no training example",
+            "add examples, or take it out of the label scheme",
+        )
+    return Prepared(
+        dataset=dataset,
+        splits=splits,
+        base=base,
+        pooling=check_pooling(base.pooling if recipe.pooling == "auto" else recipe.pooling),
+        rows=rows,
+        wanted=wanted,
+        balanced=_is_balanced(recipe, dataset.scheme, counts),
+        tokens_per_character=float(np.percentile(densities, 99)),
+    )
+
+
+def features(
+    encoder: Any,
+    rows: Sequence[tuple[int, ...]],
+    pooling: Pooling,
+    pad_id: int,
+    workshop: Workshop,
+    tick: Callable[[int, int], None],
+) -> NDArray[np.float32]:
+    """Pooled states ``(texts, hidden)`` of token rows, in their order."""
+    device = workshop.device
+    result: NDArray[np.float32] | None = None
+    done = 0
+    encoder.eval()
+    with torch.inference_mode():
+        for batch in length_batches([len(row) for row in rows], workshop.batch_tokens):
+            ids, mask = pad([rows[i] for i in batch], pad_id, device)
+            states = pooled(encoder, ids, mask, pooling).float().cpu().numpy()
+            if result is None:
+                result = np.empty((len(rows), states.shape[1]), dtype=np.float32)
+            result[batch] = states
+            done += len(batch)
+            tick(done, len(rows))
+    return result if result is not None else np.empty((0, 1), dtype=np.float32)
+
+
+def seconds_a_text(encoder: Any, prepared: Prepared, workshop: Workshop, sample: int = 64) -> float:
+    """Measured time of one frozen forward pass over a typical training text."""
+    rows = prepared.rows["train"]
+    picked = rows[:: max(1, len(rows) // sample)][:sample]
+    start = time.perf_counter()
+    features(encoder, picked, prepared.pooling, prepared.base.pad_id, workshop, lambda *_: None)
+    return (time.perf_counter() - start) / len(picked)
+
+
+def _class_counts(scheme: LabelScheme, wanted: NDArray[np.int64]) -> dict[str, int]:
+    if scheme.kind == "multi":
+        counts = wanted.sum(axis=0)
+    else:
+        counts = np.bincount(wanted, minlength=len(scheme.classes))
+    return dict(zip(scheme.classes, (int(n) for n in counts), strict=True))
+
+
+def _is_balanced(recipe: Recipe, scheme: LabelScheme, counts: Mapping[str, int]) -> bool:
+    if recipe.class_weights != "auto":
+        return recipe.class_weights == "balanced"
+    uneven = max(counts.values()) > 3 * min(counts.values())
+    return uneven and scheme.kind != "multi"

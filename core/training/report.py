@@ -1,0 +1,78 @@
+"""`report.json`: how an adapter did on validation and test, with the baselines beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import AdapterCorrupt
+
+FILE = "report.json"
+
+Evaluations = Mapping[str, Mapping[str, Any]]
+"""By split, what `evaluate.evaluate` gives."""
+
+
+def assemble(
+    *,
+    name: str,
+    sizes: Mapping[str, int],
+    notes: Sequence[str],
+    ours: Evaluations,
+    probe: Evaluations,
+    tfidf: Evaluations,
+) -> dict[str, Any]:
+    """The report as plain data.
+
+    Args:
+        sizes: texts by split.
+        probe: logistic regression on the frozen base.
+        tfidf: logistic regression on TF-IDF of words and characters.
+    """
+
+    def figures(evaluations: Evaluations) -> dict[str, Any]:
+        return {split: dict(found["metrics"]) for split, found in evaluations.items()}
+
+    return {
+        "adapter": name,
+        "splits": dict(sizes),
+        "notes": list(notes),
+        "val": ours.get("val"),
+        "test": ours.get("test"),
+        "baselines": {"probe": figures(probe), "tfidf": figures(tfidf)},
+    }
+
+
+def flat_metrics(report: Mapping[str, Any]) -> dict[str, float]:
+    """Figures by dotted name: ``test.accuracy``, ``test.probe.accuracy`` ..."""
+    flat: dict[str, float] = {}
+    for split in ("val", "test"):
+        evaluation = report[split]
+        if evaluation:
+            flat |= {f"{split}.{k}": round(v, 6) for k, v in evaluation["metrics"].items()}
+        for baseline, by_split in report["baselines"].items():
+            for key, value in by_split.get(split, {}).items():
+                flat[f"{split}.{baseline}.{key}"] = round(value, 6)
+    return flat
+
+
+def write(directory: Path, report: Mapping[str, Any]) -> None:
+    """Writes `report.json`."""
+    text = json.dumps(report, ensure_ascii=False, indent=1)
+    (directory / FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def read(directory: Path) -> dict[str, Any] | None:
+    """An adapter's report, or None where it has none. Raises `AdapterCorrupt` if it is no JSON."""
+    path = directory / FILE
+    if not path.is_file():
+        return None
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AdapterCorrupt(f"{path} cannot be read: {error}") from error
+    if not isinstance(report, dict):
+        raise AdapterCorrupt(f"{path} is not a report")
+    return report

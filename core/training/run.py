@@ -1,0 +1,433 @@
+"""One training, from data to a published adapter: prepare, probe, train, refit, judge, publish."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from transformers import set_seed
+
+from ..engine.encoder import load_encoder
+from ..errors import TrainingError, unknown
+from ..heads import Head
+from ..store.manifest import Calibration, Manifest, StepRecord
+from . import report as reports
+from .calibrate import calibrate
+from .card import FILE as CARD
+from .card import write_card
+from .evaluate import evaluate, primary_value
+from .linear import LinearFit, fit_head, tfidf_logits
+from .model import Classifier, peft_config, set_dropout, wrap
+from .prepare import (
+    SPLITS,
+    Prepared,
+    Progress,
+    TrainingRequest,
+    Workshop,
+    features,
+    prepare,
+    seconds_a_text,
+)
+from .trainer import TokenRows, auto_epochs, fit
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+    from ..labels import LabelScheme
+    from ..registry import Registry
+
+LIBRARIES = ("torch", "transformers", "peft", "numpy", "scikit-learn", "tokenizers")
+STEP_COST = 4.0  # a training step's time over a frozen forward pass of the same texts, measured
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a training came to.
+
+    Attributes:
+        report: what `report.json` holds.
+        promoted: whether the new version is the current one.
+        resumed: whether it went on from where an earlier run was stopped.
+    """
+
+    manifest: Manifest
+    report: Mapping[str, Any]
+    promoted: bool
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a training would do.
+
+    Attributes:
+        sizes: texts by split.
+        trainable: PEFT's line of trainable parameters.
+        seconds: estimated time of the training steps.
+    """
+
+    prepared: Prepared
+    sizes: Mapping[str, int]
+    epochs: int
+    steps: int
+    trainable: str
+    seconds: float
+
+
+def plan(request: TrainingRequest, workshop: Workshop) -> Plan:
+    """Checks everything that a training needs, and estimates its time, without training."""
+    prepared = prepare(request, workshop)
+    step_records(request, prepared.scheme, workshop.registry)
+    encoder = load_encoder(prepared.base, workshop.device)
+    each = seconds_a_text(encoder, prepared, workshop)
+    model = _peft_model(request, prepared, encoder)
+    texts = len(prepared.rows["train"])
+    epochs = auto_epochs(request.recipe, texts, len(prepared.scheme.classes))
+    steps = epochs * -(-texts // request.recipe.batch_size)
+    return Plan(
+        prepared=prepared,
+        sizes={split: len(prepared.rows[split]) for split in SPLITS},
+        epochs=epochs,
+        steps=steps,
+        trainable=trainable_line(model),
+        seconds=each * texts * epochs * STEP_COST,
+    )
+
+
+def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> Outcome:
+    """Trains, judges and publishes one adapter.
+
+    A run that was stopped goes on from its last checkpoint when the same request comes again.
+
+    Raises:
+        PlatformError: data, scheme, base, recipe or store are not fit; nothing was published.
+    """
+    workshop.listener.before_training(request.name, request.recipe)
+    prepared = prepare(request, workshop)
+    steps = step_records(request, prepared.scheme, workshop.registry)
+    for note in prepared.splits.notes:
+        progress.say(note)
+    progress.say("texts: " + ", ".join(f"{s} {len(prepared.rows[s])}" for s in SPLITS))
+    set_seed(request.recipe.seed)
+    encoder = load_encoder(prepared.base, workshop.device)
+    probe = _fit_on(encoder, prepared, workshop, progress, "reading with the frozen base")
+    model = _peft_model(request, prepared, encoder)
+    progress.say(trainable_line(model))
+    state = _state_directory(request, prepared, workshop)
+    classifier = _classifier(model, prepared, request, probe.fit, workshop)
+    resumed = _train_steps(classifier, prepared, request, workshop, progress, state)
+    judged = _final_head(classifier, prepared, request, workshop, progress)
+    report = _report(request, prepared, judged, probe)
+    manifest = _manifest(request, prepared, judged, report, model, steps)
+    promote = request.promote and (request.allow_worse or not manifest.worse_than_probe)
+    with workshop.store.stage(request.name) as directory:
+        _write(directory, request, prepared, model, judged.head, manifest, report)
+        published = workshop.store.publish(directory, manifest, promote=promote)
+    shutil.rmtree(state, ignore_errors=True)
+    workshop.listener.after_training(published)
+    workshop.listener.after_adapter_published(published)
+    return Outcome(published, report, promote, resumed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A head over fixed features, with its logits by split and their calibration."""
+
+    head: Head
+    logits: Mapping[str, Any]
+    calibration: Calibration
+    fit: LinearFit
+
+
+def _fit_on(
+    encoder: Any, prepared: Prepared, workshop: Workshop, progress: Progress, note: str
+) -> _Judged:
+    """Logistic regression on an encoder's pooled states."""
+    pools = _pools(encoder, prepared, workshop, progress, note)
+    linear = fit_head(
+        prepared.scheme,
+        (pools["train"], prepared.wanted["train"]),
+        (pools["val"], prepared.wanted["val"]),
+        balanced=prepared.balanced,
+    )
+    head = Head(prepared.pooling, linear.weight.copy(), linear.bias.copy())
+    return _judge(head, pools, prepared, linear)
+
+
+def _judge(head: Head, pools: Mapping[str, Any], prepared: Prepared, linear: LinearFit) -> _Judged:
+    logits = {s: head.logits(p) for s, p in pools.items() if len(p)}
+    fitted = Calibration()
+    if "val" in logits:
+        fitted = calibrate(prepared.scheme, logits["val"], prepared.wanted["val"])
+    return _Judged(head, logits, fitted, linear)
+
+
+def _pools(
+    encoder: Any, prepared: Prepared, workshop: Workshop, progress: Progress, note: str
+) -> dict[str, Any]:
+    return {
+        split: features(
+            encoder,
+            prepared.rows[split],
+            prepared.pooling,
+            prepared.base.pad_id,
+            workshop,
+            lambda done, total, s=split: progress.advance(done, total, f"{note} ({s})"),  # type: ignore[misc]  # mypy cannot type a defaulted lambda
+        )
+        for split in SPLITS
+    }
+
+
+def _peft_model(
+    request: TrainingRequest, prepared: Prepared, encoder: torch.nn.Module
+) -> PeftModel:
+    set_dropout(encoder, request.recipe.base_dropout)
+    return wrap(encoder, peft_config(request.recipe, prepared.pooling, prepared.base.id))
+
+
+def _classifier(
+    model: PeftModel,
+    prepared: Prepared,
+    request: TrainingRequest,
+    probe: LinearFit,
+    workshop: Workshop,
+) -> Classifier:
+    """The network, its head starting where the probe ended unless the recipe keeps the head."""
+    recipe, scheme = request.recipe, prepared.scheme
+    head = torch.nn.Linear(prepared.base.hidden_size, len(scheme.classes))
+    if recipe.head == "refit":
+        with torch.no_grad():
+            head.weight.copy_(torch.from_numpy(probe.weight))
+            head.bias.copy_(torch.from_numpy(probe.bias))
+    contrastive = recipe.loss == "contrastive" or (recipe.loss == "auto" and scheme.kind != "multi")
+    if recipe.loss == "contrastive" and scheme.kind == "multi":
+        raise TrainingError(
+            "the contrastive loss needs one label a text, and this scheme is multi-label",
+            "use loss = 'auto' or 'cross_entropy'",
+        )
+    return Classifier(
+        model,
+        head,
+        prepared.pooling,
+        multi=scheme.kind == "multi",
+        class_weights=_class_weights(prepared) if prepared.balanced else None,
+        label_smoothing=recipe.label_smoothing,
+        contrastive=recipe.contrastive_weight if contrastive else 0.0,
+        temperature=recipe.contrastive_temperature,
+    ).to(workshop.device)
+
+
+def _class_weights(prepared: Prepared) -> torch.Tensor:
+    """Inverse frequency, mean 1 over texts; for multi-label, negatives over positives."""
+    wanted = prepared.wanted["train"]
+    if prepared.scheme.kind == "multi":
+        positive = wanted.sum(axis=0)
+        return torch.tensor((len(wanted) - positive) / positive, dtype=torch.float32)
+    counts = np.bincount(wanted, minlength=len(prepared.scheme.classes))
+    return torch.tensor(len(wanted) / (len(counts) * counts), dtype=torch.float32)
+
+
+def _train_steps(
+    classifier: Classifier,
+    prepared: Prepared,
+    request: TrainingRequest,
+    workshop: Workshop,
+    progress: Progress,
+    state: Path,
+) -> bool:
+    recipe = request.recipe
+    rows = TokenRows(prepared.rows["train"], prepared.wanted["train"])
+    epochs = auto_epochs(recipe, len(rows), len(prepared.scheme.classes))
+    start = time.perf_counter()
+
+    def tick(done: int, total: int, loss: float | None) -> None:
+        progress.advance(done, total, "training" if loss is None else f"training, loss {loss:.3f}")
+
+    classifier.train()
+    resumed = fit(
+        classifier,
+        rows,
+        recipe,
+        epochs,
+        pad_id=prepared.base.pad_id,
+        device=workshop.device,
+        directory=state,
+        tick=tick,
+    )
+    seconds = time.perf_counter() - start
+    how = "went on from a checkpoint and trained" if resumed else "trained"
+    progress.say(f"{how} {epochs} epochs in {seconds:.0f} s")
+    return resumed
+
+
+def _final_head(
+    classifier: Classifier,
+    prepared: Prepared,
+    request: TrainingRequest,
+    workshop: Workshop,
+    progress: Progress,
+) -> _Judged:
+    classifier.eval()
+    note = "reading with the adapter"
+    if request.recipe.head == "refit":
+        return _fit_on(classifier.encoder, prepared, workshop, progress, note)
+    pools = _pools(classifier.encoder, prepared, workshop, progress, note)
+    weight = classifier.head.weight.detach().cpu().numpy().copy()
+    bias = classifier.head.bias.detach().cpu().numpy().copy()
+    head = Head(prepared.pooling, weight, bias)
+    return _judge(head, pools, prepared, LinearFit(weight, bias, 0.0))
+
+
+def _evaluations(judged: _Judged, prepared: Prepared) -> dict[str, dict[str, Any]]:
+    calibration = judged.calibration
+    return {
+        split: evaluate(
+            prepared.scheme.probabilities(logits, calibration.temperature),
+            prepared.examples(split),
+            prepared.scheme,
+            calibration.thresholds,
+        )
+        for split, logits in judged.logits.items()
+        if split != "train"
+    }
+
+
+def _report(
+    request: TrainingRequest, prepared: Prepared, judged: _Judged, probe: _Judged
+) -> dict[str, Any]:
+    texts = {s: [e.text for e in prepared.examples(s)] for s in SPLITS}
+    plain = dict(
+        zip(
+            ("val", "test"),
+            tfidf_logits(
+                prepared.scheme,
+                (texts["train"], prepared.wanted["train"]),
+                (texts["val"], prepared.wanted["val"]),
+                (texts["val"], texts["test"]),
+                balanced=prepared.balanced,
+            ),
+            strict=True,
+        )
+    )
+    tfidf = _judge_logits({s: x for s, x in plain.items() if len(x)}, probe, prepared)
+    return reports.assemble(
+        name=request.name,
+        sizes={split: len(prepared.rows[split]) for split in SPLITS},
+        notes=prepared.splits.notes,
+        ours=_evaluations(judged, prepared),
+        probe=_evaluations(probe, prepared),
+        tfidf=_evaluations(tfidf, prepared),
+    )
+
+
+def _judge_logits(logits: Mapping[str, Any], like: _Judged, prepared: Prepared) -> _Judged:
+    fitted = Calibration()
+    if "val" in logits:
+        fitted = calibrate(prepared.scheme, logits["val"], prepared.wanted["val"])
+    return _Judged(like.head, logits, fitted, like.fit)
+
+
+def _manifest(
+    request: TrainingRequest,
+    prepared: Prepared,
+    judged: _Judged,
+    report: Mapping[str, Any],
+    model: PeftModel,
+    steps: tuple[StepRecord, ...],
+) -> Manifest:
+    trainable, _ = model.get_nb_trainable_parameters()
+    limit = min(request.recipe.max_length, prepared.base.max_positions)
+    return Manifest(
+        name=request.name,
+        base=prepared.base.record(),
+        scheme=prepared.scheme,
+        peft_method=str(model.active_peft_config.peft_type.value),
+        pooling=prepared.pooling,
+        max_length=limit,
+        description=request.description,
+        postprocess=steps,
+        calibration=judged.calibration,
+        metrics=reports.flat_metrics(report),
+        worse_than_probe=is_worse(report),
+        data_fingerprint=prepared.dataset.fingerprint(),
+        tokens_per_character=round(prepared.tokens_per_character, 4),
+        trainable_parameters=int(trainable),
+        platform_version=version("adapter-platform"),
+        libraries={name: version(name) for name in LIBRARIES},
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def step_records(
+    request: TrainingRequest, scheme: LabelScheme, registry: Registry
+) -> tuple[StepRecord, ...]:
+    """The request's post-processing steps with who brings them, their settings checked.
+
+    Raises:
+        UnknownName: no plugin brings a step.
+        PlatformError: a step does not take its settings.
+    """
+    records = []
+    for step in request.postprocess:
+        brought = registry.postprocessors.get(step.name)
+        if brought is None:
+            raise unknown("post-processing step", step.name, registry.postprocessors)
+        brought.value.build(step.settings, scheme)
+        records.append(StepRecord(step.name, dict(step.settings), brought.plugin, brought.version))
+    return tuple(records)
+
+
+def is_worse(report: Mapping[str, Any]) -> bool:
+    """Whether the probe beats the adapter on validation by more than one text."""
+    ours = primary_value(report["val"])
+    if ours is None:
+        return False
+    probe = float(report["baselines"]["probe"]["val"][report["val"]["primary"]])
+    return bool(ours + 1 / report["val"]["n"] < probe)
+
+
+def trainable_line(model: PeftModel) -> str:
+    """What PEFT's `print_trainable_parameters` prints."""
+    trainable, total = model.get_nb_trainable_parameters()
+    share = 100 * trainable / total
+    return f"trainable params: {trainable:,d} || all params: {total:,d} || trainable%: {share:.4f}"
+
+
+def _state_directory(request: TrainingRequest, prepared: Prepared, workshop: Workshop) -> Path:
+    """Where this very training keeps its checkpoints; another recipe or data has another."""
+    parts = [
+        request.name,
+        request.recipe.model_dump_json(),
+        prepared.dataset.fingerprint(),
+        prepared.base.fingerprint,
+    ]
+    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    return workshop.cache / "training" / f"{request.name}-{key}"
+
+
+def _write(
+    directory: Path,
+    request: TrainingRequest,
+    prepared: Prepared,
+    model: PeftModel,
+    head: Head,
+    manifest: Manifest,
+    report: Mapping[str, Any],
+) -> None:
+    model.save_pretrained(str(directory), safe_serialization=True, save_embedding_layers=False)
+    head.save(directory)
+    recipe = request.recipe.model_copy(update={"base": prepared.base.id})
+    recipe.write(directory)
+    reports.write(directory, report)
+    example = (*prepared.splits.test, *prepared.splits.train)[0].text
+    card = write_card(manifest, request.recipe, report, example)
+    (directory / CARD).write_text(card, encoding="utf-8")

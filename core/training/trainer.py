@@ -1,0 +1,203 @@
+"""The training loop: transformers' Trainer over the trained tensors, resumable after a kill."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch.utils.data import Dataset, Sampler
+from transformers import Trainer, TrainerCallback, TrainingArguments
+
+from ..engine.encoder import pad
+from .model import Classifier
+from .recipe import Recipe
+
+WEIGHTS = "model.safetensors"
+STATE = "trainer_state.json"
+STRETCH = 8  # batches
+SAVE_EVERY = 100  # steps; what a kill can cost at most
+
+Tick = Callable[[int, int, float | None], None]
+"""Called with (steps done, steps in all, loss)."""
+
+
+class TokenRows(Dataset[dict[str, Any]]):
+    """Token rows with their targets: a class index, or for multi-label a 0/1 row."""
+
+    def __init__(self, rows: Sequence[tuple[int, ...]], wanted: np.ndarray) -> None:
+        self._rows = rows
+        self._wanted = wanted
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each text."""
+        return [len(row) for row in self._rows]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {"ids": self._rows[index], "wanted": self._wanted[index]}
+
+
+class LikeLengths(Sampler[int]):
+    """Every text once an epoch, in batches of like lengths: padding would be most of the work.
+
+    Texts are shuffled, sorted by length within stretches of `STRETCH` batches, and the batches are
+    shuffled. The order depends on seed and epoch alone, so a resumed run sees the same.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+        self._lengths = np.array(lengths)
+        self._batch_size = batch_size
+        self._seed = seed
+        self._epoch = 0
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Trainer says which epoch comes."""
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        random = np.random.default_rng((self._seed, self._epoch))
+        order = random.permutation(len(self._lengths))
+        stretch = self._batch_size * STRETCH
+        batches = []
+        for start in range(0, len(order), stretch):
+            part = order[start : start + stretch]
+            part = part[np.argsort(-self._lengths[part], kind="stable")]
+            batches += np.split(part, range(self._batch_size, len(part), self._batch_size))
+        # Only the last can be short; anywhere else it would shift the batches behind it.
+        last = [batches.pop()] if len(batches[-1]) < self._batch_size else []
+        random.shuffle(batches)
+        return iter(np.concatenate([*batches, *last]).tolist())
+
+
+class AdapterTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
+    """Trainer whose checkpoints hold only what is trained, not another copy of the base."""
+
+    model: Classifier
+
+    def _get_train_sampler(self, train_dataset: TokenRows | None = None) -> LikeLengths:
+        rows = train_dataset or self.train_dataset
+        return LikeLengths(rows.lengths, self.args.train_batch_size, self.args.seed)
+
+    def _save(
+        self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
+    ) -> None:
+        directory = Path(output_dir or str(self.args.output_dir))
+        directory.mkdir(parents=True, exist_ok=True)
+        state = {n: t.contiguous() for n, t in self.model.trained_state().items()}
+        save_file(state, directory / WEIGHTS)
+
+    def _load_from_checkpoint(
+        self, resume_from_checkpoint: str, model: torch.nn.Module | None = None
+    ) -> None:
+        state = load_file(Path(resume_from_checkpoint) / WEIGHTS)
+        trained = self.model.trained_state()
+        if set(state) != set(trained):
+            raise ValueError(f"{resume_from_checkpoint} belongs to another model")
+        for name, tensor in trained.items():
+            tensor.copy_(state[name])
+
+
+class _Report(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
+    def __init__(self, tick: Tick) -> None:
+        self._tick = tick
+        self._loss: float | None = None
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        self._loss = (logs or {}).get("loss", self._loss)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._tick(state.global_step, state.max_steps, self._loss)
+
+
+def fit(
+    model: Classifier,
+    rows: TokenRows,
+    recipe: Recipe,
+    epochs: int,
+    *,
+    pad_id: int,
+    device: torch.device,
+    directory: Path,
+    tick: Tick,
+) -> bool:
+    """Trains the model in place.
+
+    Args:
+        directory: holds checkpoints; the last complete one in it is resumed from.
+
+    Returns:
+        whether it went on from a checkpoint.
+    """
+
+    def collate(batch: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        ids, mask = pad([item["ids"] for item in batch], pad_id, torch.device("cpu"))
+        labels = torch.tensor(np.stack([item["wanted"] for item in batch]))
+        return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+
+    steps = math.ceil(len(rows) / recipe.batch_size)
+    arguments = TrainingArguments(
+        output_dir=str(directory),
+        per_device_train_batch_size=recipe.batch_size,
+        num_train_epochs=epochs,
+        learning_rate=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        warmup_steps=recipe.warmup,
+        lr_scheduler_type="linear",
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+        save_strategy="steps",
+        save_steps=max(1, min(steps, SAVE_EVERY)),
+        save_total_limit=2,
+        logging_strategy="steps",
+        logging_steps=max(1, min(steps, 10)),
+        report_to=recipe.report_to or "none",
+        remove_unused_columns=False,
+        disable_tqdm=True,
+        use_cpu=device.type == "cpu",
+        dataloader_pin_memory=device.type != "cpu",
+    )
+    trainer = AdapterTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=rows,
+        data_collator=collate,
+        callbacks=[_Report(tick)],
+    )
+    # It prints each log entry; progress goes through `tick` alone.
+    from transformers.trainer_callback import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)
+    checkpoint = last_checkpoint(directory)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    return checkpoint is not None
+
+
+def last_checkpoint(directory: Path) -> Path | None:
+    """The newest checkpoint that was written to its end: Trainer writes its state file last."""
+    found = [p for p in directory.glob("checkpoint-*") if p.name.rpartition("-")[2].isdigit()]
+    for path in sorted(found, key=lambda p: -int(p.name.rpartition("-")[2])):
+        try:
+            json.loads((path / STATE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        return path
+    return None
+
+
+def auto_epochs(recipe: Recipe, examples: int, classes: int) -> int:
+    """Epochs that the recipe means: fewer the more examples a class has."""
+    if recipe.epochs != "auto":
+        return recipe.epochs
+    return max(3, min(20, round(36 / math.sqrt(max(1.0, examples / classes)))))

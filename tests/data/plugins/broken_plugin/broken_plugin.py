@@ -1,0 +1,3 @@
+"""A plugin whose licence server is always away."""
+
+raise RuntimeError("the licence server does not answer")
