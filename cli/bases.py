@@ -13,8 +13,19 @@ from .render.table import Table, draw, pad
 if TYPE_CHECKING:
     from adapter_platform.core.bases import Base
 
+
+class BaseCommands(Group):
+    """Its commands."""
+
+    ours = {  # noqa: RUF012 - a constant of the class that it overrides
+        "list": "bases:list_bases",
+        "fetch": "bases:fetch",
+        "verify": "bases:verify",
+    }
+
+
 app = typer.Typer(
-    cls=Group,
+    cls=BaseCommands,
     help="Look at base models, bring them here, verify them.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -107,8 +118,3 @@ def _report(base: Base, json: bool) -> None:
     for what, value in facts.items():
         shown = ", ".join(value) or "any" if isinstance(value, list) else str(value)
         output.result(output.printable(f"{pad(what.replace('_', ' '), 13)}  {shown}"))
-
-
-app.command("list", cls=options.Command)(list_bases)
-app.command("fetch", cls=options.Command)(fetch)
-app.command("verify", cls=options.Command)(verify)

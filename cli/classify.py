@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adapter_platform.core.errors import PlatformError, UsageError
+from adapter_platform.core.errors import UsageError
 
 from . import complete, options, output
 from .progress import shown_progress
@@ -291,9 +291,6 @@ def _say(tally: Tally, output_file: Path | None) -> None:
     for code, number in sorted(tally.warnings.items()):
         output.warn(f"{count(number, 'row')} with the warning {code!r}")
     if tally.failed:
-        output.fail(
-            PlatformError(
-                f"{count(tally.failed, 'row')} without an answer; the first: {tally.first_problem}",
-                "the column 'error' says why for each",
-            )
-        )
+        unanswered = count(tally.failed, "row")
+        output.warn(f"{unanswered} without an answer; the first: {tally.first_problem}")
+        output.note("hint: the column 'error' says why for each")

@@ -14,8 +14,17 @@ from .group import Group
 if TYPE_CHECKING:
     from adapter_platform.core.examples import Dataset
 
+
+class DataCommands(Group):
+    """Its commands."""
+
+    ours = {  # noqa: RUF012 - a constant of the class that it overrides
+        "check": "data:check",
+    }
+
+
 app = typer.Typer(
-    cls=Group,
+    cls=DataCommands,
     help="Look at labelled data before training on it.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -73,6 +82,3 @@ def _document(dataset: Dataset) -> dict[str, Any]:
         "notes": list(dataset.notes),
         "bad_rows": [asdict(problem) for problem in dataset.problems],
     }
-
-
-app.command("check", cls=options.Command)(check)

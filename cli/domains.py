@@ -15,8 +15,18 @@ from .render.table import Table, draw, pad
 if TYPE_CHECKING:
     from adapter_platform.core.registry import Brought, Domain
 
+
+class Domains(Group):
+    """Its commands."""
+
+    ours = {  # noqa: RUF012 - a constant of the class that it overrides
+        "list": "domains:list_domains",
+        "show": "domains:show",
+    }
+
+
 app = typer.Typer(
-    cls=Group,
+    cls=Domains,
     help="Look at domains: data, labels and recipe under one name, ready to train.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -116,7 +126,3 @@ def _document(brought: Brought[Domain]) -> dict[str, Any]:
         "postprocess": [{"name": s.name, "settings": dict(s.settings)} for s in domain.postprocess],
         "scheme": domain.scheme.to_dict() if domain.scheme else None,
     }
-
-
-app.command("list", cls=options.Command)(list_domains)
-app.command("show", cls=options.Command)(show)

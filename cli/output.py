@@ -135,6 +135,7 @@ class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
         loud = record.levelno >= logging.WARNING
-        note(f"{record.levelname.lower()}: {text}" if loud else f"{record.name}: {text}")
+        room = record.name.rpartition(".")[2]
+        note(f"{record.levelname.lower()}: {text}" if loud else f"{room}: {text}")
         if record.exc_info and record.exc_info[0] is not None:
             note(logging.Formatter().formatException(record.exc_info))

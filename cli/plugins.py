@@ -16,8 +16,18 @@ if TYPE_CHECKING:
 
     from adapter_platform.plugins.manager import PluginInfo
 
+
+class Plugins(Group):
+    """Its commands."""
+
+    ours = {  # noqa: RUF012 - a constant of the class that it overrides
+        "list": "plugins:list_plugins",
+        "show": "plugins:show",
+    }
+
+
 app = typer.Typer(
-    cls=Group,
+    cls=Plugins,
     help="Look at plugins: who brings what, and who failed.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -101,7 +111,3 @@ def _facts(info: PluginInfo) -> list[tuple[str, str]]:
         *brings,
         ("took", f"{1000 * info.seconds:.0f} ms"),
     ]
-
-
-app.command("list", cls=options.Command)(list_plugins)
-app.command("show", cls=options.Command)(show)

@@ -74,7 +74,7 @@ class Lines:
         now = time.monotonic()
         if now - self._last >= SECONDS:
             self._last = now
-            output.note(f"{note}: {done:,} of {total:,}")
+            output.note(f"{note}: {done:,}" + (f" of {total:,}" if total else ""))
 
 
 class Bar:

@@ -123,6 +123,8 @@ class Bases:
         return base, check_base(manifest, base)
 
     def _directory(self, base_id: str) -> Path:
+        if not base_id.strip():  # would be the working directory
+            raise BaseUnavailable("a base needs a name", "platform bases list shows names")
         local = Path(base_id).expanduser()
         if local.is_dir():
             return local.absolute()

@@ -160,7 +160,9 @@ def load_examples(
     elif scheme is None and kind is None:
         notes += _missed_separator(cells)
     if scheme is None:
-        decided, scheme = _derived(cells, decided, separator, sure=kind is not None)
+        if not any(cells):
+            raise DataError(f"no row of {parts[0].uri} has a label", "see the label column")
+        scheme = _derived(cells, decided, separator, sure=kind is not None)
     examples: list[Example] = []
     problems: list[Problem] = []
     spellings = _spellings(scheme)
@@ -196,14 +198,14 @@ def _read(uri: str, split: Split | None, registry: Registry, wanted: Mapping[str
     rows, _ = open_rows(uri, registry)
     read = [Problem(row.where, row.reason) if isinstance(row, BadRow) else row for row in rows]
     records = [row for row in read if isinstance(row, Record)]
-    if not records:
-        _check_usable(uri, len(read), [row for row in read if isinstance(row, Problem)])
+    _check_usable(uri, len(read), [row for row in read if isinstance(row, Problem)])
     notes: tuple[str, ...] = ()
     if split is None:
         columns = find_columns(uri, [r.fields for r in records], wanted)
     else:
         columns, notes = _outranked(uri, split, records, wanted)
     items = [r if isinstance(r, Problem) else _row(r, columns, split) for r in read]
+    _check_usable(uri, len(items), [item for item in items if isinstance(item, Problem)])
     return _Part(uri, columns, tuple(items), notes)
 
 
@@ -284,17 +286,15 @@ def _missed_separator(cells: Iterable[Cell]) -> list[str]:
 
 def _derived(
     cells: Iterable[Cell], kind: Kind, separator: str | None, *, sure: bool
-) -> tuple[Kind, LabelScheme]:
+) -> LabelScheme:
     """A scheme of the labels that occur, sorted so that it does not depend on the rows' order."""
     labels = {label for cell in cells for label in _names(cell, separator)}
-    if not labels:
-        raise DataError("no row has a label")
     if kind == "single" and not sure and looks_hierarchical(labels):
         kind = "hierarchical"
     if kind == "hierarchical":
         labels = {clean_path(label) for label in labels}
     try:
-        return kind, LabelScheme.of(kind, sorted(labels))
+        return LabelScheme.of(kind, sorted(labels))
     except SchemeError as error:
         raise DataError(f"the labels make no {kind} scheme: {error.message}", error.hint) from error
 

@@ -24,7 +24,7 @@ def evaluate(
     name: options.Reference,
     data: options.Data = [],  # noqa: B006 - typer copies it, and shows a tuple's type oddly
     split: Annotated[
-        str, typer.Option("--split", metavar="SPLIT", help="Which side: train, val, test or all.")
+        str, typer.Option("--split", metavar="SPLIT", help="Which side: train, val or test.")
     ] = "test",
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
@@ -40,8 +40,8 @@ def evaluate(
     """
     from adapter_platform.core.errors import UsageError
 
-    if split not in ("train", "val", "test", "all"):
-        raise UsageError(f"there is no split {split!r}", "use train, val, test or all")
+    if split not in ("train", "val", "test"):
+        raise UsageError(f"there is no split {split!r}", "use train, val or test")
     columns = options.columns(text_column, label_column)
     with options.session(ctx).open_platform() as platform:
         found = platform.evaluate(name, options.split_data(data), columns=columns, split=split)

@@ -125,6 +125,6 @@ class _JsonLines(_Headed):
 
 def _cell(value: Any) -> str:
     """A value in a table's cell: texts as they are, nothing as nothing, the rest as JSON."""
-    if value is None:
+    if value is None or value == []:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -73,7 +73,9 @@ def find_columns(uri: str, rows: Sequence[Mapping[str, Any]], wanted: Mapping[st
     text = _column(uri, names, "text", wanted, TEXT_NAMES)
     label = _column(uri, names, "label", wanted, LABEL_NAMES)
     if text == label:
-        raise DataError(f"{uri}: the column {text!r} cannot be both the text and the label")
+        raise DataError(
+            f"{uri}: the column {text!r} cannot be both the text and the label", _how("label")
+        )
     split = None
     if "split" in wanted:
         split = _named(uri, names, "split", wanted["split"])

@@ -250,6 +250,8 @@ class PeftEngine:
                 call.answer(index, logits[row])
 
     def _switched(self, held: _Held) -> Any:
+        if held.group.active == held.source.content_hash:
+            return held.group.activate(held.source.content_hash)
         began = perf_counter()
         model = held.group.activate(held.source.content_hash)
         who = held.source.manifest.reference

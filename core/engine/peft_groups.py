@@ -170,6 +170,7 @@ class Group:
     def __init__(self, key: str, encoder: torch.nn.Module, copies: Copies = "none") -> None:
         self.key = key
         self.members: set[str] = set()
+        self.active: str | None = None
         self._modules = skeleton(encoder, copies)
         self._device = str(next(encoder.parameters()).device)
         self._model: Any = None  # peft is untyped
@@ -182,8 +183,8 @@ class Group:
             AdapterCorrupt: its tensors are not those that the model has for it.
         """
         name, who = peft_name(source.content_hash), source.manifest.reference
-        # PEFT's `low_cpu_mem_usage` would load DoRA sooner, but it changes `torch.nn.Module` for the
-        # whole process meanwhile: what another thread builds then has no weights.
+        # PEFT's `low_cpu_mem_usage` would load DoRA sooner, but meanwhile it changes `nn.Module` in
+        # the whole process: what another thread builds then has no weights.
         options = {"adapter_name": name, "torch_device": self._device}
         try:
             with building():
@@ -199,19 +200,21 @@ class Group:
                 f"PEFT cannot load {who} on this base: {_first_line(error)}"
             ) from error
         self._model.eval()
+        self.active = None
         _check_landed(self._model, name, source)
         self.members.add(source.content_hash)
 
     def activate(self, content_hash: str) -> Any:
         """The model with this adapter switched on and no other."""
-        self._model.set_adapter(peft_name(content_hash), inference_mode=True)
+        if self.active != content_hash:
+            self._model.set_adapter(peft_name(content_hash), inference_mode=True)
+            self.active = content_hash
         return self._model
 
     def drop(self, content_hash: str) -> None:
         """Deletes an adapter of several; a group of one is dropped whole by its owner."""
         self.members.discard(content_hash)
-        active = self._model.active_adapter
-        if active == peft_name(content_hash):
+        if self._model.active_adapter == peft_name(content_hash):
             self.activate(next(iter(self.members)))
         self._model.delete_adapter(peft_name(content_hash))
 

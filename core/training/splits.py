@@ -98,7 +98,7 @@ def make_splits(
 
 def _check_enough(examples: Sequence[Example], scheme: LabelScheme) -> None:
     if len(examples) < 2:
-        count = "one example" if examples else "no examples"
+        count = "one example" if examples else "no example"
         raise DataError(f"there is {count}; training needs at least two classes of them")
     answers = {example.labels for example in examples}
     if len(answers) < 2:

@@ -46,7 +46,7 @@ def _json_lines(location: str, lines: Iterator[Line]) -> Iterator[Record | BadRo
             yield BadRow(where, line.problem)
             continue
         try:
-            value = _parse(line.text)
+            value = _parse(line.text.rstrip())
         except ValueError as error:
             yield BadRow(where, _explained(error))
         else:

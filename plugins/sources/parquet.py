@@ -36,7 +36,7 @@ class ParquetSource:
                 table = pq.ParquetFile(file)
                 columns = table.schema_arrow.names
                 names = _class_names(table.schema_arrow)
-            except (pa.ArrowException, OSError) as error:
+            except (pa.ArrowException, OSError, ValueError) as error:
                 raise _unreadable(location, error) from error
             twice = next((name for name in columns if columns.count(name) > 1), None)
             if twice is not None:
@@ -47,7 +47,7 @@ class ParquetSource:
                 try:
                     batch = next(batches, None)
                     rows = batch.to_pylist() if batch is not None else []
-                except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+                except (pa.ArrowException, OSError, ValueError) as error:
                     raise _unreadable(location, error) from error
                 if batch is None:
                     return
@@ -86,8 +86,8 @@ def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
         features = described["info"]["features"]
     except (ValueError, KeyError, TypeError):  # not written by datasets
         return {}
-    found = {}
-    for column, feature in features.items():
+    found: dict[str, list[str]] = {}
+    for column, feature in features.items() if isinstance(features, dict) else ():
         inner = feature.get("feature", feature) if isinstance(feature, dict) else {}
         if isinstance(inner, dict) and inner.get("_type") == "ClassLabel" and inner.get("names"):
             found[column] = [str(name) for name in inner["names"]]

@@ -130,6 +130,19 @@ def write_report(directory: Path, name: str, scheme: LabelScheme) -> None:
 
 
 @pytest.fixture
+def publish_random(tiny_base: Path) -> Callable[..., Manifest]:
+    """``publish_random(store, name, seed=0, ...)``: one more random adapter on the tiny base."""
+
+    def make(
+        store: Store, name: str, *, scheme: str = "support", base: Path = tiny_base, **manifest: Any
+    ) -> Manifest:
+        seed = manifest.pop("seed", 0)
+        return publish(store, name, SCHEMES[scheme], base, seed, **manifest)
+
+    return make
+
+
+@pytest.fixture
 def store_dir(shelf: Path, platform_home: Path) -> Path:
     """The store that the command uses, filled anew for each test."""
     directory = platform_home / "store"

@@ -541,6 +541,34 @@ print([m for m in ("torch", "transformers", "peft", "numpy", "tokenizers") if m 
     assert done.stdout.strip() == "[]"
 
 
+def test_sixteen_threads_over_four_adapters_get_the_answers_of_one(
+    platform: Platform, tiny_base: Path, publish_adapter: Publish
+) -> None:
+    names = ["a", "b", "c", "d"]
+    for i, name in enumerate(names):
+        method = "IA3" if name == "d" else "LORA"
+        publish_adapter(platform.store, tiny_base, name, labels=i + 2, seed=i, method=method)
+    texts = [f"question {'word ' * (i % 7)}{i}" for i in range(10)]
+    expected = {(t, n): platform.classify(t, adapter=n) for t in texts for n in names}
+    wrong: list[str] = []
+
+    def call(thread: int) -> None:
+        for i in range(40):
+            key = texts[(thread + i) % 10], names[(thread * 3 + i) % 4]
+            answer, right = platform.classify(key[0], adapter=key[1]), expected[key]
+            off = max(abs(p - right.probabilities[n]) for n, p in answer.probabilities.items())
+            if answer.label != right.label or off > 1e-5:
+                wrong.append(f"{key}: {answer.label}, off by {off}")
+
+    threads = [threading.Thread(target=call, args=(i,)) for i in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+    assert wrong == []
+
+
 def test_threads_that_swap_bases_under_each_other_all_get_their_answers(
     open_platform: Open,
     tiny_base: Path,

@@ -543,6 +543,28 @@ def test_sixteen_threads_get_the_answers_of_one(
     engine.close()
 
 
+def test_what_other_threads_build_while_adapters_and_bases_load_has_weights(
+    tiny_base: Path, tiny: Base, make_adapter_dir: MakeAdapter
+) -> None:
+    init = torch.nn.init.kaiming_uniform_
+    sources = [make_adapter_dir(tiny_base, f"n{i}", seed=i) for i in range(4)]
+    engines = [make_engine(tiny) for _ in range(3)]
+    loads = [
+        threading.Thread(target=ask, args=(engine, source, texts(1)))
+        for engine in engines
+        for source in sources
+    ]
+    for load in loads:
+        load.start()
+    empty = 0
+    while any(load.is_alive() for load in loads):
+        empty += torch.nn.Linear(2, 2).weight.is_meta
+    for engine in engines:
+        engine.close()
+    assert empty == 0
+    assert torch.nn.init.kaiming_uniform_ is init
+
+
 def test_a_listener_hears_of_a_load_once_and_may_itself_ask(
     tiny_base: Path, tiny: Base, make_adapter_dir: MakeAdapter
 ) -> None:

@@ -17,17 +17,19 @@ from transformers.utils import logging
 from adapter_platform.core.bases import Bases
 from adapter_platform.core.engine.peft import PeftEngine
 from adapter_platform.core.engine.protocol import AdapterSource, Row
-from adapter_platform.core.registry import NullListener, Registry
+from adapter_platform.core.registry import Brought, NullListener, Registry
 from adapter_platform.core.store.manifest import Manifest
 from adapter_platform.core.store.store import Store
 from adapter_platform.core.tokens import TextEncoder
 from adapter_platform.core.training.prepare import Workshop
+from adapter_platform.plugins.sources.csv_file import CsvSource
 
 logging.set_verbosity_error()
 logging.disable_progress_bar()
 
 TEXTS = ["数据清洗流程是什么？", "hello", "how do I load a table into the platform", "天气怎么样"]
 NAMES = ("数据平台", "general chat", "irrelevant")
+LABEL_MAP = dict(enumerate(NAMES))
 SEED = {"r": 8, "lora_alpha": 16, "lora_dropout": 0.1}
 SEED_TARGETS = ["query", "key", "value", "dense"]
 
@@ -37,8 +39,9 @@ Logits = Callable[..., np.ndarray]
 
 @pytest.fixture
 def workshop(tmp_path: Path) -> Workshop:
-    """An empty store, and no plugins."""
-    registry, cache = Registry(), tmp_path / "cache"
+    """An empty store, and CSV files for data."""
+    registry = Registry(sources={"csv": Brought(CsvSource(), "builtin")})
+    cache = tmp_path / "cache"
     return Workshop(
         store=Store(tmp_path / "store"),
         bases=Bases(registry, cache),
@@ -65,7 +68,7 @@ def stock(tmp_path: Path, tiny_base: Path) -> Stock:
         classes: int = 3,
         base: Path = tiny_base,
         folder: str = "stock",
-        labels: Any = dict(enumerate(NAMES)),
+        labels: Any = LABEL_MAP,  # None: no label_map.json
         training: dict[str, Any] | None = None,
     ) -> Path:
         torch.manual_seed(5)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from peft import IA3Config, LoHaConfig, PeftModel, VeraConfig
+from peft import IA3Config, LoHaConfig, PeftModel, PrefixTuningConfig, VeraConfig
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
@@ -63,6 +63,7 @@ METHODS: dict[str, Callable[[], Any]] = {
     ),
     "loha": lambda: LoHaConfig(target_modules=["query", "dense"], **TASK),
     "vera": lambda: VeraConfig(target_modules=["query"], **TASK),
+    "prefixes": lambda: PrefixTuningConfig(num_virtual_tokens=4, **TASK),
 }
 
 

@@ -83,7 +83,7 @@ def test_a_directory_of_something_else_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_a_configuration_that_is_not_there_is_one_sentence(directory: Path) -> None:
-    with pytest.raises(DataError, match="cannot be loaded.*nosuch"):
+    with pytest.raises(DataError, match=r"cannot be loaded.*nosuch"):
         list(HubSource().read(f"{directory}:nosuch@train"))
 
 

@@ -24,7 +24,7 @@ def test_objects_keep_their_own_types(write: Write) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ('{"text": "a", }', "this is not JSON: Illegal trailing comma"),
+        ('{"text": "a", }', "this is not JSON: "),
         ('{"text": "a"', "this is not JSON: Expecting ',' delimiter (column 13)"),
         ('["a", "b"]', "it holds a list, not an object"),
         ("null", "it holds null, not an object"),
@@ -42,8 +42,7 @@ def test_one_broken_line_costs_no_other(write: Write, line: str, reason: str) ->
     assert [type(row) for row in rows] == [Record, BadRow, Record, Record]
     assert isinstance(rows[1], BadRow)
     assert rows[1].where == f"{path}:2"
-    expected = reason if "trailing" not in reason else "this is not JSON: "
-    assert rows[1].reason.startswith(expected)
+    assert rows[1].reason.startswith(reason)
 
 
 def test_a_json_file_may_hold_a_list_of_objects(write: Write) -> None:

@@ -1,0 +1,35 @@
+"""Tables line up whatever the script, and hold nothing that a terminal would act on."""
+
+from __future__ import annotations
+
+from adapter_platform.cli.render.table import Table, plain, shorten, width
+
+
+def test_chinese_characters_count_two_cells_so_that_columns_line_up() -> None:
+    table = Table.of(("text", "label"), [("数据清洗", "a"), ("clean", "b")])
+    lines = plain(table)
+    assert [width(line[: line.index(end)]) for line, end in zip(lines[1:], "ab", strict=True)] == [
+        10,
+        10,
+    ]
+
+
+def test_combining_marks_and_joiners_take_no_cell() -> None:
+    assert width("é") == 1
+    assert width("e\u0301") == 1
+    assert width("क्\u200d") == 1
+
+
+def test_numbers_are_aligned_to_the_right_and_nothing_trails() -> None:
+    lines = plain(Table.of(("n>", "x"), [("1", ""), ("100", "")]))
+    assert lines == ["  n  x", "  1", "100"]
+
+
+def test_escape_sequences_in_data_reach_no_terminal() -> None:
+    (row,) = Table.of(("a",), [("\x1b[31mred\x1b[0m\nnext\tcell",)]).rows
+    assert row == ("\\x1b[31mred\\x1b[0m next cell",)
+
+
+def test_a_long_text_is_cut_by_cells_not_by_characters() -> None:
+    assert shorten("数据清洗流程", 7) == "数据清…"
+    assert shorten("short", 7) == "short"

@@ -1,0 +1,76 @@
+"""Rows come in order, each with its text or with why there is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from adapter_platform.cli.rows.reading import InputRow, read_rows
+from adapter_platform.core.errors import DataError
+from adapter_platform.core.registry import Registry
+from adapter_platform.core.settings import load_settings
+from adapter_platform.plugins.manager import load_plugins
+
+
+@pytest.fixture
+def registry() -> Registry:
+    return load_plugins(load_settings()).registry
+
+
+def rows(path: Path, registry: Registry, column: str = "text") -> list[InputRow]:
+    return list(read_rows(str(path), column, registry))
+
+
+def test_each_line_of_a_text_file_is_a_text(tmp_path: Path, registry: Registry) -> None:
+    path = tmp_path / "in.txt"
+    path.write_bytes("\ufeff数据清洗\r\nsecond, line\n".encode())
+    assert [row.text for row in rows(path, registry)] == ["数据清洗", "second, line"]
+
+
+def test_a_line_that_is_blank_or_not_utf8_is_a_problem_in_its_place(
+    tmp_path: Path, registry: Registry
+) -> None:
+    path = tmp_path / "in.txt"
+    path.write_bytes(b"one\n  \n\xff\xfe\nfour\n")
+    found = rows(path, registry)
+    assert [row.text for row in found] == ["one", None, None, "four"]
+    assert found[1].problem == f"{path}:2: the text is empty"
+    assert found[2].problem == f"{path}:3: the line is not UTF-8"
+
+
+def test_a_table_keeps_its_columns(tmp_path: Path, registry: Registry) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("id,text\n7,hello\n", encoding="utf-8")
+    (row,) = rows(path, registry)
+    assert (dict(row.fields), row.text) == ({"id": "7", "text": "hello"}, "hello")
+
+
+def test_a_table_of_one_column_needs_no_name_for_it(tmp_path: Path, registry: Registry) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("question\nhello\n", encoding="utf-8")
+    assert [row.text for row in rows(path, registry)] == ["hello"]
+
+
+def test_a_missing_column_is_said_with_those_that_there_are(
+    tmp_path: Path, registry: Registry
+) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("id,question\n7,hello\n", encoding="utf-8")
+    with pytest.raises(DataError, match="has no column 'text'") as raised:
+        rows(path, registry)
+    assert raised.value.hint is not None
+    assert "'question'" in raised.value.hint
+
+
+def test_json_values_that_are_no_texts_are_problems_and_numbers_are_texts(
+    tmp_path: Path, registry: Registry
+) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text(
+        '{"text": "a"}\n{"text": 3}\n{"text": ["a"]}\n{"other": 1}\nnot json\n{"text": "\\ud800"}\n',
+        encoding="utf-8",
+    )
+    found = rows(path, registry)
+    assert [row.text for row in found] == ["a", "3", None, None, None, None]
+    assert all(row.problem.startswith(str(path)) for row in found[2:])

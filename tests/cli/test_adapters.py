@@ -1,0 +1,141 @@
+"""`platform adapters`: looking at a store and moving versions about, without a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import Result
+
+from adapter_platform.core.store.store import Store
+
+Run = Callable[..., Result]
+Answer = Callable[..., str]
+Json = Callable[..., Any]
+
+
+# --- list and show ------------------------------------------------------------------------------
+
+
+def test_the_list_shows_each_adapter_and_the_store_in_use(answer: Answer, store_dir: Path) -> None:
+    heading, *rows, store = answer("adapters", "list").splitlines()
+    assert heading.split()[:5] == ["name", "version", "kind", "labels", "base"]
+    assert [row.split()[:4] for row in rows] == [
+        ["support", "2", "single", "3"],
+        ["tags", "1", "multi", "3"],
+        ["topics", "1", "hierarchical", "3"],
+    ]
+    assert "93.8 %" in rows[0]
+    assert "87.5 %" in rows[0]
+    assert store == f"store: {store_dir}"
+
+
+def test_a_corrupt_adapter_is_listed_as_such_and_hides_no_other(
+    answer: Answer, as_json: Json, store_dir: Path
+) -> None:
+    (store_dir / "tags" / "1" / "manifest.json").write_text("{", encoding="utf-8")
+    rows = answer("adapters", "list").splitlines()
+    assert "unusable: " in rows[2]
+    assert rows[3].startswith("topics")
+    entries = {entry["name"]: entry for entry in as_json("adapters", "list", "--json")["adapters"]}
+    assert entries["tags"]["error"]
+    assert entries["support"]["error"] is None
+
+
+def test_an_adapter_worse_than_the_probe_is_remarked_on(
+    answer: Answer, store_dir: Path, publish_random: Callable[..., Any]
+) -> None:
+    publish_random(Store(store_dir), "weak", worse_than_probe=True)
+    (row,) = [line for line in answer("adapters", "list").splitlines() if line.startswith("weak")]
+    assert row.endswith("worse than the probe")
+
+
+def test_the_list_as_json_says_where_and_what(as_json: Json, store_dir: Path) -> None:
+    document = as_json("adapters", "list", "--json")
+    assert document["store"] == str(store_dir)
+    assert [entry["name"] for entry in document["adapters"]] == ["support", "tags", "topics"]
+    assert document["adapters"][0]["versions"] == [1, 2]
+
+
+def test_an_empty_store_is_said_with_what_to_do(run: Run, platform_home: Path) -> None:
+    result = run("adapters", "list")
+    assert result.exit_code == 0
+    if "support" not in result.stdout:  # no starters are installed with this checkout
+        assert "platform adapters train" in result.stderr
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_another_store_may_be_named_before_or_after_the_subcommand(
+    answer: Answer, store_dir: Path, tmp_path: Path, place: str
+) -> None:
+    store_dir.rename(tmp_path / "other")
+    option = ("--store", tmp_path / "other")
+    line = (*option, "adapters", "list") if place == "before" else ("adapters", "list", *option)
+    assert f"store: {tmp_path / 'other'}" in answer(*line)
+
+
+def test_show_has_labels_scores_and_files(answer: Answer, store_dir: Path) -> None:
+    said = answer("adapters", "show", "topics")
+    assert "topics@1" in said
+    assert "    cleaning  数据清洗 / Cleaning" in said
+    assert "probe (frozen base)         87.5 %" in said
+    assert "adapter_model.safetensors" in said
+    assert str(store_dir / "topics" / "1") in said
+
+
+def test_show_takes_a_version(answer: Answer, store_dir: Path) -> None:
+    assert "support@1" in answer("adapters", "show", "support@1")
+
+
+def test_show_as_json_is_the_manifest(as_json: Json, store_dir: Path) -> None:
+    path = store_dir / "tags" / "1" / "manifest.json"
+    shown = as_json("adapters", "show", "tags", "--json")
+    assert shown == json.loads(path.read_text(encoding="utf-8"))
+
+
+# --- versions -----------------------------------------------------------------------------------
+
+
+def test_promote_and_rollback_change_who_answers(answer: Answer, store_dir: Path) -> None:
+    assert answer("adapters", "rollback", "support") == "support@1 is current\n"
+    assert Store(store_dir).current("support") == 1
+    assert answer("adapters", "promote", "support@2") == "support@2 is current\n"
+    assert answer("adapters", "promote", "support", "1") == "support@1 is current\n"
+
+
+@pytest.mark.parametrize("words", [["support"], ["support@1", "2"]])
+def test_promote_wants_exactly_one_version(run: Run, store_dir: Path, words: list[str]) -> None:
+    result = run("adapters", "promote", *words)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: ")
+
+
+def test_remove_asks_for_a_yes_where_nobody_can_be_asked(run: Run, store_dir: Path) -> None:
+    result = run("adapters", "remove", "tags")
+    assert result.exit_code == 2
+    assert "hint: add --yes" in result.stderr
+    assert "tags" in Store(store_dir).names()
+
+
+def test_remove_takes_a_version_or_the_name(answer: Answer, store_dir: Path) -> None:
+    assert answer("adapters", "remove", "support@1", "-y") == "removed support@1\n"
+    assert Store(store_dir).versions("support") == [2]
+    assert answer("adapters", "remove", "support", "-y") == "removed support with 1 version\n"
+    assert "support" not in Store(store_dir).names()
+
+
+def test_verify_finds_a_changed_file_and_exits_1(run: Run, store_dir: Path) -> None:
+    assert run("adapters", "verify").exit_code == 0
+    (store_dir / "tags" / "1" / "head.json").write_text("{}", encoding="utf-8")
+    result = run("adapters", "verify")
+    assert result.exit_code == 1
+    assert "tags: head.json has changed" in result.stdout
+    assert "topics: whole" in result.stdout
+    assert run("adapters", "verify", "topics").exit_code == 0
+
+
+def test_gc_says_what_it_deleted(run: Run, store_dir: Path) -> None:
+    assert run("adapters", "gc").stderr == "0 leftovers deleted\n"

@@ -1,0 +1,122 @@
+"""The ten lines of each card give the platform's logits, in a process that knows nothing of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from adapter_platform.core.engine.peft import PeftEngine
+from adapter_platform.core.engine.protocol import Row
+from adapter_platform.core.registry import NullListener
+from adapter_platform.core.store.manifest import Manifest
+from adapter_platform.core.tokens import TextEncoder
+from adapter_platform.core.training.prepare import Quiet, TrainingRequest, Workshop
+from adapter_platform.core.training.recipe import make_recipe
+from adapter_platform.core.training.run import train
+
+from .conftest import published
+
+TEXTS = ("数据清洗流程是什么？", "x", 'how do I load "this" table into the platform\'s store? ' * 9)
+WORDS = {
+    "data/load": "load table rows",
+    "data/clean": "clean dedupe fix",
+    "chat": "hello thanks hi",
+}
+KINDS = (
+    ("single", "pooler", {}),
+    ("single", "mean", {"peft_method": "DORA"}),
+    ("single", "cls", {"peft_method": "IA3"}),
+    ("multi", "mean", {}),
+    ("hierarchical", "pooler", {"peft_method": "LOHA"}),
+)
+
+# Runs each card's block as it stands, its directories apart, and prints its logits.
+RUNNER = """
+import json, sys
+logits = []
+for block in json.load(sys.stdin):
+    names = {}
+    exec(block, names)
+    logits.append(names["logits"][0].tolist())
+assert not [m for m in sys.modules if m.split(".")[0] == "adapter_platform"]
+print(json.dumps(logits))
+"""
+
+
+def write_data(path: Path, kind: str) -> str:
+    """Texts made of each label's words; with `multi`, every third has a second label."""
+    lines = ["text,label"]
+    for n in range(48):
+        label = list(WORDS)[n % 3]
+        words, labels = [*WORDS[label].split(), chr(97 + n % 26) * (1 + n % 5)], [label]
+        if kind == "multi" and n % 9 == 0:
+            labels.append("chat" if label != "chat" else "data/load")
+        lines.append(f"{' '.join(words[n % 2 :])} {n},{'|'.join(labels)}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return f"csv:{path}"
+
+
+def trained(
+    workshop: Workshop, base: Path, data: str, kind: str, pooling: str, settings: dict[str, str]
+) -> Manifest:
+    request = TrainingRequest(
+        name=f"{kind}-{pooling}",
+        data={"all": data},
+        recipe=make_recipe(
+            {"pooling": pooling, "epochs": 2, "max_length": 48, "learning_rate": 0.01}, settings
+        ),
+        base_id=str(base),
+        kind=kind,
+        allow_worse=True,
+    )
+    return train(request, workshop, Quiet()).manifest
+
+
+def card_block(path: Path, base: Path) -> tuple[str, str]:
+    """The card's Python block with the two directories put in, and the text that it reads."""
+    card = (path / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    assert "'BASE_DIRECTORY', 'ADAPTER_DIRECTORY'" in block
+    block = block.replace("'BASE_DIRECTORY'", repr(str(base)))
+    block = block.replace("'ADAPTER_DIRECTORY'", repr(str(path)))
+    (text,) = re.findall(r"\(\[(.*)\], \*\*tokens\)", block)
+    return block, text
+
+
+def test_every_cards_ten_lines_give_the_platforms_logits(
+    workshop: Workshop, tiny_base: Path, tmp_path: Path
+) -> None:
+    base = workshop.bases.resolve(str(tiny_base))
+    encoder = TextEncoder(base)
+    engine = PeftEngine(base, workshop.device, NullListener(), 4, 4096, 0)
+    blocks, expected = [], []
+    for kind, pooling, settings in KINDS:
+        data = write_data(tmp_path / f"{kind}.csv", kind)
+        source = published(workshop, trained(workshop, tiny_base, data, kind, pooling, settings))
+        assert source.manifest.scheme.kind == kind
+        assert source.manifest.pooling == pooling
+        block, own = card_block(source.path, tiny_base)
+        assert block.count("\n") <= 16
+        for text in (own, *map(repr, TEXTS)):
+            blocks.append(block.replace(own, text))
+            (encoded,) = encoder.encode([eval(text)], source.manifest.max_length)  # a literal
+            expected.append(engine.logits([Row(encoded.ids, source)])[0])
+    engine.close()
+    ran = subprocess.run(
+        [sys.executable, "-c", RUNNER],
+        input=json.dumps(blocks),
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    given = json.loads(ran.stdout.splitlines()[-1])
+    for theirs, ours in zip(given, expected, strict=True):
+        np.testing.assert_allclose(theirs, ours, rtol=1e-5, atol=2e-5)
+        assert np.argmax(theirs) == np.argmax(ours)
