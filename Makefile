@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PLATFORM := $(BIN)/platform
 
-.PHONY: demo test lint types wheel check docs clean
+.PHONY: demo test lint docs starters wheel check clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
@@ -20,21 +20,32 @@ demo: $(VENV)/installed
 test: $(VENV)/installed
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
 
+# Linters that follow imports see a namespace package only where it lies in one directory, as an
+# ordinary install has it.
+ONE_TREE := build/tree
+PACKAGES := core plugins cli
+
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/lint-imports
+	rm -rf $(ONE_TREE) build/lib
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --target $(ONE_TREE) .
+	PYTHONPATH=$(ONE_TREE) $(BIN)/lint-imports
+	MYPYPATH=$(ONE_TREE) $(BIN)/mypy --explicit-package-bases $(PACKAGES:%=-p adapter_platform.%)
 
-# mypy follows an installed namespace package only through its directory: an ordinary install has one.
-types: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --target build/types --upgrade .
-	MYPYPATH=build/types $(BIN)/mypy --explicit-package-bases -p adapter_platform.core -p adapter_platform.plugins -p adapter_platform.cli
+docs: $(VENV)/installed
+	$(BIN)/python docs/refresh.py
+
+# Retrains the starter adapters; each is published as the next version beside the one before.
+starters: $(VENV)/installed
+	for name in data_eng support question_type feedback; do \
+	    $(PLATFORM) --store adapters_store adapters train $$name || exit 1; done
 
 wheel: $(VENV)/installed
 	rm -rf dist build/lib
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
 
-check: lint types test
+check: lint test
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

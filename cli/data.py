@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import options, output
-from .adapters.train import SchemeKind
 from .group import Group
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def check(
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
     kind: Annotated[
-        SchemeKind | None,
+        options.SchemeKind | None,
         typer.Option("--kind", help="What labels are, where the data does not make it plain."),
     ] = None,
     json: options.Json = False,
@@ -56,7 +55,7 @@ def check(
 
     registry = options.session(ctx).load_plugins().registry
     columns = options.columns(text_column, label_column)
-    wanted: dict[str, Any] = {"columns": columns, "kind": None if kind is None else kind.value}
+    wanted: dict[str, Any] = {"columns": columns, "kind": options.kind_name(kind)}
     if len(data) == 1 and data[0] in registry.domains:
         domain = registry.domain(data[0])
         uris = dict(domain.data)

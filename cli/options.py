@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,8 @@ from .session import Session
 
 if TYPE_CHECKING:
     from typer.core import TyperOption
+
+    from adapter_platform.core.labels import Kind
 
 Reference = Annotated[
     str,
@@ -53,6 +56,19 @@ LabelColumn = Annotated[
     str | None,
     typer.Option("--label-column", metavar="C", help="The column that holds the label."),
 ]
+
+
+class SchemeKind(StrEnum):
+    """How labels relate to texts."""
+
+    single = "single"
+    multi = "multi"
+    hierarchical = "hierarchical"
+
+
+def kind_name(kind: SchemeKind | None) -> Kind | None:
+    """The kind as the platform takes it."""
+    return None if kind is None else kind.value
 
 
 def version(wanted: bool) -> None:

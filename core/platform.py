@@ -5,7 +5,7 @@ Importing this imports no torch; the first classification does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -29,8 +29,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .engine.protocol import Engine
+    from .labels import Kind
     from .settings import Settings
     from .store.manifest import Manifest
+    from .training.prepare import Progress, TrainingRequest, Workshop
+    from .training.run import Outcome, Plan
 
     FloatArray = NDArray[np.float32]
 
@@ -196,6 +199,184 @@ class Platform:
             for _, answers in self._run(asked, base):
                 rows.append(np.stack([answer.logits for answer in answers]))
         return np.concatenate(rows)
+
+    # Making adapters
+
+    def train(
+        self,
+        name: str,
+        data: str | Mapping[str, str] | None = None,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        preset: str | None = None,
+        columns: Mapping[str, str] | None = None,
+        kind: Kind | None = None,
+        promote: bool = True,
+        allow_worse: bool = False,
+        progress: Progress | None = None,
+    ) -> Outcome:
+        """Trains an adapter and publishes it; a stopped training goes on when called the same way.
+
+        Args:
+            data: a data URI or file, or one for each split; None: those of the domain `name`.
+            settings: recipe settings over the domain's, ``{"epochs": 5, "peft": {"r": 4}}``.
+            columns: which columns hold what, ``{"text": "question", "label": "topic"}``.
+            kind: what labels are, where the data does not make it plain.
+            promote: make the new version current.
+            allow_worse: even where it is worse than logistic regression on the frozen base.
+
+        Raises:
+            PlatformError: something is not fit for it; nothing was published.
+        """
+        from .training.prepare import Quiet
+        from .training.run import train
+
+        request = self._request(
+            name, data, settings, preset, columns, kind, promote=promote, allow_worse=allow_worse
+        )
+        return train(request, self._workshop(), progress or Quiet())
+
+    def plan_training(
+        self,
+        name: str,
+        data: str | Mapping[str, str] | None = None,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        preset: str | None = None,
+        columns: Mapping[str, str] | None = None,
+        kind: Kind | None = None,
+        promote: bool = True,
+        allow_worse: bool = False,
+    ) -> Plan:
+        """What `train` would do with the same arguments, checked, and how long it would take."""
+        from .training.run import plan
+
+        request = self._request(
+            name, data, settings, preset, columns, kind, promote=promote, allow_worse=allow_worse
+        )
+        return plan(request, self._workshop())
+
+    def evaluate(
+        self,
+        adapter: str,
+        data: str | Mapping[str, str] | None = None,
+        *,
+        columns: Mapping[str, str] | None = None,
+        split: str = "test",
+    ) -> dict[str, Any]:
+        """How good an adapter's answers are, before its post-processing steps.
+
+        Args:
+            data: labelled texts; None: those of the domain under the adapter's name.
+            split: which of them; data without splits is judged whole.
+
+        Returns:
+            what `training.evaluate.evaluate` gives; for the domain's own data ``baselines`` too,
+            from the adapter's report.
+
+        Raises:
+            DataError: there are no texts to judge by.
+        """
+        from .training.evaluate import evaluate
+        from .training.report import read
+        from .training.requests import texts_to_judge
+
+        source = self.resolve(adapter)
+        manifest = source.manifest
+        examples = texts_to_judge(source, self.registry, data=data, columns=columns, split=split)
+        logits = self.logits([example.text for example in examples], manifest.reference)
+        probabilities = manifest.scheme.probabilities(logits, manifest.calibration.temperature)
+        found = evaluate(probabilities, examples, manifest.scheme, manifest.calibration.thresholds)
+        report = read(source.path) if data is None else None
+        if report:
+            found["baselines"] = report["baselines"]
+        return {"adapter": manifest.reference, **found}
+
+    def import_adapter(
+        self,
+        directory: Path,
+        name: str | None = None,
+        base: str | None = None,
+        *,
+        labels: Sequence[str] | None = None,
+        kind: Kind | None = None,
+    ) -> Manifest:
+        """Publishes an exported adapter, or a stock PEFT sequence classifier.
+
+        Args:
+            name: None: its own, or the directory's.
+            base: the base that it was trained on; None: as it says itself.
+            labels: a stock classifier's label names in the order of its logits, where its folder
+                names none.
+
+        Raises:
+            PlatformError: it cannot be taken with its logits kept; the store is unchanged.
+        """
+        from .exchange.importing import import_adapter
+
+        return import_adapter(
+            directory, name=name, base=base, labels=labels, kind=kind, workshop=self._workshop()
+        )
+
+    def export_adapter(self, adapter: str, directory: Path, format: str = "platform") -> Path:
+        """Writes an adapter into a new directory.
+
+        Args:
+            format: ``platform`` for what `import_adapter` takes again; ``stock`` for a classifier
+                that transformers and PEFT load alone (pooler heads only).
+
+        Raises:
+            PlatformError: the format cannot hold it, or the directory is not free.
+        """
+        from .exchange.exporting import export_adapter
+
+        source = self.resolve(adapter)
+        return export_adapter(source, directory, format=format, bases=self.bases)
+
+    def _request(
+        self,
+        name: str,
+        data: str | Mapping[str, str] | None,
+        settings: Mapping[str, Any] | None,
+        preset: str | None,
+        columns: Mapping[str, str] | None,
+        kind: Kind | None,
+        *,
+        promote: bool,
+        allow_worse: bool,
+    ) -> TrainingRequest:
+        from .training.requests import make_request
+
+        return make_request(
+            name,
+            self.registry,
+            self.settings.base,
+            data=data,
+            settings=settings,
+            preset=preset,
+            columns=columns,
+            kind=kind,
+            promote=promote,
+            allow_worse=allow_worse,
+        )
+
+    def _workshop(self) -> Workshop:
+        import torch
+
+        from .engine.encoder import pick_device
+        from .training.prepare import Workshop
+
+        if self.settings.threads:
+            torch.set_num_threads(self.settings.threads)
+        return Workshop(
+            self.store,
+            self.bases,
+            self.registry,
+            self.listener,
+            pick_device(self.settings.device),
+            self.settings.batch_tokens,
+            self.settings.cache,
+        )
 
     # Names
 

@@ -21,6 +21,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -137,8 +138,9 @@ def run_command(*arguments: str, stdin: str = "") -> Ran:
 
     In this process, for a new one would take seconds to start; so a test may also look at objects.
     """
-    from adapter_platform.cli.main import main
-
+    # By its entry point, as a shell finds it: plugins do not import the command's room.
+    (script,) = entry_points(group="console_scripts", name="platform")
+    main = script.load()
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="") for _ in range(2))
     code: Any = 0
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):

@@ -9,8 +9,16 @@ import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+# A tiny model is quickest on one thread, and far so where cores are shared.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 pytest_plugins = ["adapter_platform.plugins.testing"]
+
+
+@pytest.fixture(scope="session")
+def embedded_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that the tests on the embedded base share, so that it is built once."""
+    return tmp_path_factory.mktemp("embedded")
 
 
 @pytest.fixture(autouse=True)

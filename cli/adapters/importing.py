@@ -32,6 +32,20 @@ def import_adapter(
             autocompletion=complete.bases,
         ),
     ] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label",
+            metavar="L",
+            help="A stock classifier's label names in the order of its logits, one --label each, "
+            "where its directory names none.",
+            show_default=False,
+        ),
+    ] = None,
+    kind: Annotated[
+        options.SchemeKind | None,
+        typer.Option("--kind", help="What a stock classifier's labels are; else it says itself."),
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Publish an adapter from a directory; its logits stay what they were."""
@@ -41,7 +55,9 @@ def import_adapter(
         what = "is a file, not a directory" if directory.exists() else "does not exist"
         raise DataError(f"{directory} {what}", "give the directory that holds adapter_config.json")
     with options.session(ctx).open_platform() as platform:
-        manifest = platform.import_adapter(directory, name, base)
+        manifest = platform.import_adapter(
+            directory, name, base, labels=labels, kind=options.kind_name(kind)
+        )
     if json:
         output.json_document(manifest.to_dict())
     else:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -40,22 +41,32 @@ def show(ctx: typer.Context, name: options.Reference, json: options.Json = False
 
 
 def _show_report(directory: Path) -> None:
-    from adapter_platform.core.training.report import read
+    from adapter_platform.core.training.report import FILE, read
 
     report = read(directory)
     if report is None:
         return
-    for note in report.get("notes") or ():
-        output.result(f"note: {output.printable(str(note))}")
-    _heading("scores")
-    draw(baselines(report))
+    try:
+        tables = list(_tables(report))
+        notes = [output.printable(str(note)) for note in report.get("notes") or ()]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        # The rest of the adapter is still worth showing; `verify` says what is wrong with it.
+        output.warn(f"{directory / FILE} is not a report as training writes it")
+        return
+    for note in notes:
+        output.result(f"note: {note}")
+    for heading, table in tables:
+        _heading(heading)
+        draw(table)
+
+
+def _tables(report: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
+    yield "scores", baselines(report)
     evaluation = report.get("test") or report.get("val")
     if evaluation:
-        _heading("by class, on test" if report.get("test") else "by class, on validation")
-        draw(per_class(evaluation))
-        for column, table in slices(evaluation):
-            _heading(f"by {column}")
-            draw(table)
+        on = "test" if report.get("test") else "validation"
+        yield f"by class, on {on}", per_class(evaluation)
+        yield from ((f"by {column}", table) for column, table in slices(evaluation))
 
 
 def _files(directory: Path, manifest: Manifest) -> list[tuple[str, str, str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,18 +14,12 @@ from ..group import INTERRUPTED
 from ..progress import shown_progress
 from ..render.evaluation import baselines, per_class
 from ..render.figures import count, duration
-from ..render.table import draw
+from ..render.table import draw, shorten
 
 if TYPE_CHECKING:
     from adapter_platform.core.training.run import Outcome, Plan
 
-
-class SchemeKind(StrEnum):
-    """How labels relate to texts."""
-
-    single = "single"
-    multi = "multi"
-    hierarchical = "hierarchical"
+EXAMPLE_CELLS = 80  # a longer text makes no line to copy
 
 
 def train(
@@ -75,7 +68,7 @@ def train(
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
     kind: Annotated[
-        SchemeKind | None,
+        options.SchemeKind | None,
         typer.Option("--kind", help="What labels are, where the data does not make it plain."),
     ] = None,
     promote: Annotated[
@@ -99,7 +92,7 @@ def train(
         "settings": recipe_settings(recipe, set_ or [], base),
         "preset": preset,
         "columns": options.columns(text_column, label_column),
-        "kind": None if kind is None else kind.value,
+        "kind": options.kind_name(kind),
         "promote": promote,
         "allow_worse": allow_worse,
     }
@@ -192,7 +185,7 @@ def _show_outcome(outcome: Outcome) -> None:
                 f"hint: platform adapters promote {manifest.reference} makes it current regardless"
             )
     adapter = manifest.name if outcome.promoted else manifest.reference
-    text = shlex.quote(str(report.get("example") or "a text"))
+    text = shlex.quote(output.printable(shorten(outcome.example, EXAMPLE_CELLS)))
     output.result(f"try it: platform classify --adapter {adapter} {text}")
 
 

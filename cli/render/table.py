@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from .. import output
 
 GAP = "  "
+FOLDED = 14  # cells below which no column of a drawn table is folded
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +47,22 @@ def draw(table: Table) -> None:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    drawn = RichTable(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for heading, right in table.columns():
-        drawn.add_column(Text(heading), justify="right" if right else "left", overflow="fold")
-    for row in table.rows:
-        drawn.add_row(*(Text(cell) for cell in row))
     # Drawn into a string first: a broken pipe or full disk then fails in one place only.
     console = Console(highlight=False)
+    if sum(min(cells, FOLDED) + len(GAP) for cells in widths(table)) > console.width:
+        for line in stacked(table):
+            output.result(line)
+        return
+    drawn = RichTable(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for (heading, right), cells in zip(table.columns(), widths(table), strict=True):
+        drawn.add_column(
+            Text(heading),
+            justify="right" if right else "left",
+            overflow="fold",
+            min_width=min(cells, FOLDED),
+        )
+    for row in table.rows:
+        drawn.add_row(*(Text(cell) for cell in row))
     with console.capture() as capture:
         console.print(drawn)
     output.result(capture.get().strip("\n"))
@@ -61,13 +71,28 @@ def draw(table: Table) -> None:
 def plain(table: Table) -> list[str]:
     """The table as lines of aligned columns; Chinese characters count two cells."""
     headings = tuple(heading for heading, _ in table.columns())
-    lines = [headings, *table.rows]
-    widths = [max(width(line[i]) for line in lines) for i in range(len(headings))]
     rights = [right for _, right in table.columns()]
     return [
-        GAP.join(pad(*cell) for cell in zip(line, widths, rights, strict=True)).rstrip()
-        for line in lines
+        GAP.join(pad(*cell) for cell in zip(line, widths(table), rights, strict=True)).rstrip()
+        for line in (headings, *table.rows)
     ]
+
+
+def stacked(table: Table) -> list[str]:
+    """The table as blocks of ``heading  cell`` lines, for screens too narrow for columns."""
+    headings = [heading for heading, _ in table.columns()]
+    cells = max(width(heading) for heading in headings)
+    lines: list[str] = []
+    for row in table.rows:
+        filled = [(h, cell) for h, cell in zip(headings, row, strict=True) if cell]
+        lines += ["", *(f"{pad(heading, cells)}{GAP}{cell}" for heading, cell in filled)]
+    return lines[1:]
+
+
+def widths(table: Table) -> list[int]:
+    """The widest cell of each column, in terminal cells."""
+    headings = [heading for heading, _ in table.columns()]
+    return [max(map(width, column)) for column in zip(headings, *table.rows, strict=True)]
 
 
 def pad(text: str, cells: int, right: bool = False) -> str:

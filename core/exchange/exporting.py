@@ -10,14 +10,23 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..errors import AdapterUnsupported, StoreError, UsageError, unknown
 from ..heads import Head
 from ..store.manifest import FILE, Manifest
 from ..store.verify import damage, verify_files
 from .label_map import CONFIG, KINDS, write_label_map
-from .stock import ADAPTER_CONFIG, ADAPTER_TENSORS, ARCHITECTURE, ENCODER, read_json, retarget
+from .stock import (
+    ADAPTER_CONFIG,
+    ADAPTER_TENSORS,
+    ARCHITECTURE,
+    ENCODER,
+    KEPT_CONFIG,
+    TRAINING_CONFIG,
+    read_json,
+    retarget,
+)
 from .stock import to_stock as stock_name
 
 if TYPE_CHECKING:
@@ -27,8 +36,6 @@ if TYPE_CHECKING:
     from ..engine.protocol import AdapterSource
 
 Format = Literal["platform", "stock"]
-TRAINING_CONFIG = "training_config.json"
-KEPT_CONFIG = "imported_training_config.json"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 CARD = """---
@@ -73,7 +80,7 @@ def export_adapter(
     if format not in get_args(Format):
         raise unknown("export format", format, get_args(Format), UsageError)
     verify_files(source)
-    if cast(Format, format) == "platform":
+    if format == "platform":
         with _new(directory) as made:
             _copy(source, made)
         return directory
@@ -169,7 +176,9 @@ def _training_config(source: AdapterSource, base: Base) -> dict[str, Any]:
 def _model_config(manifest: Manifest, base: Base) -> dict[str, Any]:
     """The base's `config.json` as a classifier's, so that stock tools show label names."""
     names = dict(enumerate(manifest.scheme.classes))
-    problem = next(p for p, kind in KINDS.items() if (kind == "multi") == _is_multi(manifest))
+    # A hierarchy is one label a text to stock code, since it is a softmax over the paths.
+    kind = "multi" if manifest.scheme.kind == "multi" else "single"
+    problem = next(name for name, known in KINDS.items() if known == kind)
     return {
         **read_json(base.path / CONFIG),
         "architectures": ["BertForSequenceClassification"],
@@ -177,10 +186,6 @@ def _model_config(manifest: Manifest, base: Base) -> dict[str, Any]:
         "label2id": {name: i for i, name in names.items()},
         "problem_type": problem,
     }
-
-
-def _is_multi(manifest: Manifest) -> bool:
-    return manifest.scheme.kind == "multi"
 
 
 def _prove(source: AdapterSource, made: Path, base: Base, device: str) -> None:

@@ -32,6 +32,8 @@ from .stock import (
     ADAPTER_CONFIG,
     ADAPTER_TENSORS,
     ARCHITECTURE,
+    KEPT_CONFIG,
+    TRAINING_CONFIG,
     StockFolder,
     head_unsupported,
     read_json,
@@ -46,8 +48,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TRAINING_CONFIG = "training_config.json"
-KEPT_CONFIG = "imported_training_config.json"
 NEEDED = (ADAPTER_CONFIG, ADAPTER_TENSORS, HEAD_CONFIG, HEAD_TENSORS)
 EXAMPLE = "A text to classify."
 # What transformers' TrainingArguments and tokenizers call settings of a recipe.

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_TENSORS = "adapter_model.safetensors"
+TRAINING_CONFIG = "training_config.json"  # the seed's settings there, our recipe here
+KEPT_CONFIG = "imported_training_config.json"  # the former, beside the latter
 ARCHITECTURE = "bert"
 ENCODER = "bert."  # where BertForSequenceClassification keeps its encoder
 ROOT = "base_model.model."  # where PEFT's tuners keep the model that they wrap

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating[Any]]
 
-# On standardised features; the best of them is taken by the validation split's log loss.
+# On standardised features; validation takes the one with the least log loss once calibrated.
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 TFIDF_STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 WITHOUT_VALIDATION = 1  # the index taken where there is no validation split
@@ -62,6 +63,14 @@ def log_loss(scheme: LabelScheme, logits: Floats, wanted: NDArray[np.int64]) -> 
     if scheme.kind == "multi":
         return float(-(wanted * np.log(p) + (1 - wanted) * np.log(1 - p)).sum(axis=1).mean())
     return float(-np.log(p[np.arange(len(wanted)), wanted]).mean())
+
+
+def fit_temperature(scheme: LabelScheme, logits: Floats, wanted: NDArray[np.int64]) -> float:
+    """The temperature with the least log loss (Guo et al. 2017, section 4.2)."""
+    found = minimize_scalar(
+        lambda t: log_loss(scheme, logits / np.exp(t), wanted), bounds=(-2.0, 2.0), method="bounded"
+    )
+    return float(np.exp(found.x))
 
 
 def fit_head(
@@ -123,7 +132,13 @@ def _best_fit(
     if not len(val[1]):
         return _fit(scheme, *train, strengths[WITHOUT_VALIDATION], balanced)
     fits = [_fit(scheme, *train, c, balanced) for c in strengths]
-    return min(fits, key=lambda fit: log_loss(scheme, fit.logits(val[0]), val[1]))
+
+    def calibrated_loss(fit: LinearFit) -> float:
+        # Confidence is set right afterwards, so a fit that is only too sure of itself may win.
+        logits = fit.logits(val[0])
+        return log_loss(scheme, logits / fit_temperature(scheme, logits, val[1]), val[1])
+
+    return min(fits, key=calibrated_loss)
 
 
 def _fit(
@@ -144,6 +159,9 @@ def _fit(
 def _regress(
     features: Any, wanted: NDArray[np.int64], c: float, balanced: bool
 ) -> tuple[Floats, Floats]:
+    if wanted.min() == wanted.max():  # a label that every text has, or none
+        odds = np.log(len(wanted) + 1.0)
+        return np.zeros((1, features.shape[1])), np.array([odds if wanted[0] else -odds])
     model = LogisticRegression(
         C=c, max_iter=500, class_weight="balanced" if balanced else None, random_state=0
     )

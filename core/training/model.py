@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +13,15 @@ from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from torch.nn import functional
 
 from ..engine.encoder import pooled
-from ..errors import PlatformError, RecipeError, unknown
+from ..engine.peft_groups import HARMLESS_STARTS, IMPOSSIBLE
+from ..errors import RecipeError, unknown
 from ..heads import Pooling
 
 if TYPE_CHECKING:
     from .recipe import Recipe
 
 SEED_TARGETS = ["query", "key", "value", "dense"]
-# These start from the base's own weights and change them, so a neighbour's answers would change.
-CHANGES_BASE = ("pissa", "olora", "eva", "corda", "loftq")
+OURS = frozenset({"task_type", "peft_type", "base_model_name_or_path", "inference_mode"})
 
 
 class Classifier(torch.nn.Module):
@@ -113,7 +114,9 @@ def peft_config(recipe: Recipe, pooling: Pooling, base_id: str) -> PeftConfig:
     if method not in known:
         raise unknown("PEFT method", recipe.peft_method, [*known, "DORA"], RecipeError)
     kind = PEFT_TYPE_TO_CONFIG_MAPPING[PeftType(method)]
-    fields = {field.name for field in dataclasses.fields(kind)}
+    if method in IMPOSSIBLE:
+        raise RecipeError(f"{method} cannot train a classifier: it needs {IMPOSSIBLE[method]}")
+    fields = {field.name for field in dataclasses.fields(kind)} - OURS
     settings = recipe.peft_settings()
     wrong = sorted(set(settings) - fields)
     if wrong:
@@ -134,16 +137,18 @@ def peft_config(recipe: Recipe, pooling: Pooling, base_id: str) -> PeftConfig:
             inference_mode=False,
             **settings,
         )
-    except (TypeError, ValueError) as error:
+    # PEFT's configurations raise whatever their first use of a value happens to raise.
+    except Exception as error:
         raise RecipeError(f"PEFT refuses these settings of {method}: {error}") from error
 
 
 def _check_settings(settings: Mapping[str, Any]) -> None:
-    start = settings.get("init_lora_weights", True)
-    if isinstance(start, str) and start.lower().startswith(CHANGES_BASE):
+    start = settings.get("init_lora_weights")
+    if start not in HARMLESS_STARTS:
         raise RecipeError(
-            f"init_lora_weights = {start!r} changes the base's weights, which other adapters share",
-            "leave it out, or use 'gaussian'",
+            f"init_lora_weights = {start!r} is none of those that leave the base's weights alone, "
+            "which other adapters share",
+            "leave it out, or use 'gaussian' or 'orthogonal'",
         )
     if settings.get("modules_to_save"):
         raise RecipeError(
@@ -155,12 +160,16 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
 def wrap(encoder: torch.nn.Module, config: PeftConfig) -> PeftModel:
     """The encoder with a fresh adapter. Raises `RecipeError` where PEFT cannot place it."""
     try:
-        return get_peft_model(encoder, config)
-    except PlatformError:
-        raise
-    except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
+        with warnings.catch_warnings():
+            # PEFT asks transformers for it by its old name.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            # The pooler is left out on bases without one too: AutoModel gives them a random one.
+            warnings.filterwarnings("ignore", "You have passed exclude_modules", UserWarning)
+            return get_peft_model(encoder, config)
+    # PEFT's tuners raise whatever their first use of a value happens to raise.
+    except Exception as error:
         raise RecipeError(
-            f"PEFT cannot put {config.peft_type} on this base: {error}",
+            f"PEFT cannot put {config.peft_type.value} on this base: {error}",
             "check peft.target_modules and the method's other settings",
         ) from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -128,7 +128,7 @@ def prepare(request: TrainingRequest, workshop: Workshop) -> Prepared:
 
     Raises:
         DataError, SchemeError, BaseUnavailable: as their rooms say.
-        TrainingError: a class of the scheme has no training example.
+        TrainingError: a class of the scheme has no training example, or the loss does not fit it.
     """
     dataset = load_examples(
         request.data,
@@ -138,6 +138,11 @@ def prepare(request: TrainingRequest, workshop: Workshop) -> Prepared:
         kind=request.kind,
     )
     recipe = request.recipe
+    if recipe.loss == "contrastive" and dataset.scheme.kind == "multi":
+        raise TrainingError(
+            "the contrastive loss needs one label a text, and this scheme is multi-label",
+            "use loss = 'auto' or 'cross_entropy'",
+        )
     splits = make_splits(
         dataset.examples,
         dataset.scheme,
@@ -147,6 +152,10 @@ def prepare(request: TrainingRequest, workshop: Workshop) -> Prepared:
     )
     base = workshop.bases.resolve(recipe.base or request.base_id)
     encoder = TextEncoder(base)
+    if recipe.label_texts:
+        judged = {example.text.lower() for example in (*splits.val, *splits.test)}
+        extra = [e for e in label_texts(dataset.scheme) if e.text.lower() not in judged]
+        splits = replace(splits, train=(*splits.train, *extra))
     rows: dict[str, list[tuple[int, ...]]] = {}
     densities: list[float] = []
     for split in SPLITS:
@@ -208,6 +217,19 @@ def seconds_a_text(encoder: Any, prepared: Prepared, workshop: Workshop, sample:
     start = time.perf_counter()
     features(encoder, picked, prepared.pooling, prepared.base.pad_id, workshop, lambda *_: None)
     return (time.perf_counter() - start) / len(picked)
+
+
+def label_texts(scheme: LabelScheme) -> list[Example]:
+    """Examples out of the scheme itself: each class's names for people, aliases and description."""
+    found = []
+    for label in scheme.labels:
+        if label.group:
+            continue
+        texts = [*label.display.values(), *label.aliases, label.description]
+        for text in dict.fromkeys(text.strip() for text in texts):
+            if text:
+                found.append(Example(text, (label.name,), "train", "label scheme"))
+    return found
 
 
 def _class_counts(scheme: LabelScheme, wanted: NDArray[np.int64]) -> dict[str, int]:

@@ -6,7 +6,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -46,6 +46,8 @@ class Recipe(BaseModel):
         base_dropout: dropout probability inside the base while training; None: the base's own.
         class_weights: ``balanced`` weighs a class by the inverse of its frequency; ``auto`` does so
             where the largest class has more than three times the examples of the smallest.
+        label_texts: whether labels' names for people, aliases and descriptions count as training
+            examples of theirs.
         head: ``refit`` fits the head by logistic regression on the adapted features at the end;
             ``trained`` keeps the one that was trained along.
         max_length: tokens that the adapter reads of a text, special tokens included.
@@ -53,7 +55,7 @@ class Recipe(BaseModel):
         report_to: transformers' experiment trackers (``tensorboard``, ``mlflow`` ...).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     base: str | None = None
     peft_method: str = "LORA"
@@ -63,13 +65,14 @@ class Recipe(BaseModel):
     contrastive_weight: float = Field(0.5, ge=0, le=1)
     contrastive_temperature: float = Field(0.1, gt=0)
     learning_rate: float = Field(1e-3, gt=0)
-    epochs: int | Literal["auto"] = "auto"
+    epochs: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     batch_size: int = Field(32, ge=1)
     warmup: float = Field(0.1, ge=0, lt=1)
     weight_decay: float = Field(0.01, ge=0)
     base_dropout: float | None = Field(None, ge=0, lt=1)
     class_weights: Literal["auto", "balanced", "none"] = "auto"
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    label_texts: bool = True
     head: Literal["refit", "trained"] = "refit"
     max_length: int = Field(128, ge=4)
     val_share: float = Field(0.1, gt=0, lt=0.5)
@@ -102,6 +105,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "batch_size": 8,
         "warmup": 0.1,
         "class_weights": "none",
+        "label_texts": False,
         "head": "trained",
         "max_length": 128,
     },
@@ -120,7 +124,13 @@ def make_recipe(*layers: Mapping[str, Any], preset: str | None = None) -> Recipe
         raise unknown("preset", preset, PRESETS, RecipeError)
     merged: dict[str, Any] = {}
     for layer in (PRESETS[preset or "default"], *layers):
-        peft = {**merged.get("peft", {}), **dict(layer.get("peft") or {})}
+        peft = layer.get("peft") or {}
+        if not isinstance(peft, Mapping):
+            raise RecipeError(
+                f"the recipe setting 'peft' cannot be {peft!r}: it is a table of settings",
+                "for example: --set peft.r=4",
+            )
+        peft = {**merged.get("peft", {}), **peft}
         merged = {**merged, **layer, "peft": peft}
     if isinstance(merged.get("peft_method"), str):
         merged["peft_method"] = merged["peft_method"].upper()

@@ -95,8 +95,8 @@ def texts_to_judge(
     uris = _by_split(data) if data is not None else domain.data if domain else {}
     named = {**(domain.columns if domain else {}), **(columns or {})}
     dataset = load_examples(uris, registry, columns=named, scheme=manifest.scheme)
-    chosen = [example for example in dataset.examples if example.split == split]
-    if not chosen and data is None:
+    chosen: Sequence[Example] = dataset.examples
+    if data is None:
         recipe = stored_recipe(source)
         splits = make_splits(
             dataset.examples,
@@ -105,9 +105,9 @@ def texts_to_judge(
             val_share=recipe.val_share,
             test_share=recipe.test_share,
         )
-        chosen = list(getattr(splits, split))
-    elif not chosen and not any(example.split for example in dataset.examples):
-        chosen = list(dataset.examples)
+        chosen = getattr(splits, split)
+    elif any(example.split for example in dataset.examples):
+        chosen = [example for example in dataset.examples if example.split == split]
     if not chosen:
         raise DataError(
             f"there are no texts in the split {split!r}", "use --split train, val or test"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import time
 from collections.abc import Mapping
@@ -16,10 +17,11 @@ import numpy as np
 import torch
 from transformers import set_seed
 
-from ..engine.encoder import load_encoder
+from ..engine.encoder import building, load_encoder
 from ..errors import TrainingError, unknown
 from ..heads import Head
 from ..store.manifest import Calibration, Manifest, StepRecord
+from ..store.names import check_name
 from . import report as reports
 from .calibrate import calibrate
 from .card import FILE as CARD
@@ -57,12 +59,14 @@ class Outcome:
         report: what `report.json` holds.
         promoted: whether the new version is the current one.
         resumed: whether it went on from where an earlier run was stopped.
+        example: a text of the data to try the adapter with, from the test side if there is one.
     """
 
     manifest: Manifest
     report: Mapping[str, Any]
     promoted: bool
     resumed: bool
+    example: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ class Plan:
 
 def plan(request: TrainingRequest, workshop: Workshop) -> Plan:
     """Checks everything that a training needs, and estimates its time, without training."""
+    check_name(request.name)
     prepared = prepare(request, workshop)
     step_records(request, prepared.scheme, workshop.registry)
     encoder = load_encoder(prepared.base, workshop.device)
@@ -111,6 +116,8 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
     Raises:
         PlatformError: data, scheme, base, recipe or store are not fit; nothing was published.
     """
+    with workshop.store.stage(request.name):
+        pass  # a name or a store that cannot be is refused before the work, not after it
     workshop.listener.before_training(request.name, request.recipe)
     prepared = prepare(request, workshop)
     steps = step_records(request, prepared.scheme, workshop.registry)
@@ -119,7 +126,8 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
     progress.say("texts: " + ", ".join(f"{s} {len(prepared.rows[s])}" for s in SPLITS))
     set_seed(request.recipe.seed)
     encoder = load_encoder(prepared.base, workshop.device)
-    probe = _fit_on(encoder, prepared, workshop, progress, "reading with the frozen base")
+    pools = _pools(encoder, prepared, workshop, progress, "reading with the frozen base")
+    probe = _fit_on(pools, prepared)
     model = _peft_model(request, prepared, encoder)
     progress.say(trainable_line(model))
     state = _state_directory(request, prepared, workshop)
@@ -128,14 +136,14 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
     judged = _final_head(classifier, prepared, request, workshop, progress)
     report = _report(request, prepared, judged, probe)
     manifest = _manifest(request, prepared, judged, report, model, steps)
+    workshop.listener.after_training(manifest)
     promote = request.promote and (request.allow_worse or not manifest.worse_than_probe)
     with workshop.store.stage(request.name) as directory:
         _write(directory, request, prepared, model, judged.head, manifest, report)
         published = workshop.store.publish(directory, manifest, promote=promote)
     shutil.rmtree(state, ignore_errors=True)
-    workshop.listener.after_training(published)
     workshop.listener.after_adapter_published(published)
-    return Outcome(published, report, promote, resumed)
+    return Outcome(published, report, promote, resumed, _example(prepared))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +156,8 @@ class _Judged:
     fit: LinearFit
 
 
-def _fit_on(
-    encoder: Any, prepared: Prepared, workshop: Workshop, progress: Progress, note: str
-) -> _Judged:
-    """Logistic regression on an encoder's pooled states."""
-    pools = _pools(encoder, prepared, workshop, progress, note)
+def _fit_on(pools: Mapping[str, Any], prepared: Prepared) -> _Judged:
+    """Logistic regression on an encoder's pooled states by split."""
     linear = fit_head(
         prepared.scheme,
         (pools["train"], prepared.wanted["train"]),
@@ -191,7 +196,8 @@ def _peft_model(
     request: TrainingRequest, prepared: Prepared, encoder: torch.nn.Module
 ) -> PeftModel:
     set_dropout(encoder, request.recipe.base_dropout)
-    return wrap(encoder, peft_config(request.recipe, prepared.pooling, prepared.base.id))
+    with building():
+        return wrap(encoder, peft_config(request.recipe, prepared.pooling, prepared.base.id))
 
 
 def _classifier(
@@ -209,11 +215,6 @@ def _classifier(
             head.weight.copy_(torch.from_numpy(probe.weight))
             head.bias.copy_(torch.from_numpy(probe.bias))
     contrastive = recipe.loss == "contrastive" or (recipe.loss == "auto" and scheme.kind != "multi")
-    if recipe.loss == "contrastive" and scheme.kind == "multi":
-        raise TrainingError(
-            "the contrastive loss needs one label a text, and this scheme is multi-label",
-            "use loss = 'auto' or 'cross_entropy'",
-        )
     return Classifier(
         model,
         head,
@@ -231,7 +232,8 @@ def _class_weights(prepared: Prepared) -> torch.Tensor:
     wanted = prepared.wanted["train"]
     if prepared.scheme.kind == "multi":
         positive = wanted.sum(axis=0)
-        return torch.tensor((len(wanted) - positive) / positive, dtype=torch.float32)
+        negative = np.maximum(len(wanted) - positive, 1)  # a label of every text still counts
+        return torch.tensor(negative / positive, dtype=torch.float32)
     counts = np.bincount(wanted, minlength=len(prepared.scheme.classes))
     return torch.tensor(len(wanted) / (len(counts) * counts), dtype=torch.float32)
 
@@ -277,10 +279,14 @@ def _final_head(
     progress: Progress,
 ) -> _Judged:
     classifier.eval()
-    note = "reading with the adapter"
+    pools = _pools(classifier.encoder, prepared, workshop, progress, "reading with the adapter")
+    if not all(np.isfinite(pool).all() for pool in pools.values()):
+        raise TrainingError(
+            "training ran away: the adapted encoder gives no numbers any more",
+            "lower learning_rate",
+        )
     if request.recipe.head == "refit":
-        return _fit_on(classifier.encoder, prepared, workshop, progress, note)
-    pools = _pools(classifier.encoder, prepared, workshop, progress, note)
+        return _fit_on(pools, prepared)
     weight = classifier.head.weight.detach().cpu().numpy().copy()
     bias = classifier.head.bias.detach().cpu().numpy().copy()
     head = Head(prepared.pooling, weight, bias)
@@ -403,15 +409,21 @@ def trainable_line(model: PeftModel) -> str:
 
 
 def _state_directory(request: TrainingRequest, prepared: Prepared, workshop: Workshop) -> Path:
-    """Where this very training keeps its checkpoints; another recipe or data has another."""
+    """Where this very training keeps its checkpoints; another recipe, scheme or data has
+    another."""
     parts = [
         request.name,
         request.recipe.model_dump_json(),
+        json.dumps(prepared.scheme.to_dict(), sort_keys=True),
         prepared.dataset.fingerprint(),
         prepared.base.fingerprint,
     ]
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     return workshop.cache / "training" / f"{request.name}-{key}"
+
+
+def _example(prepared: Prepared) -> str:
+    return (*prepared.splits.test, *prepared.splits.train)[0].text
 
 
 def _write(
@@ -428,6 +440,5 @@ def _write(
     recipe = request.recipe.model_copy(update={"base": prepared.base.id})
     recipe.write(directory)
     reports.write(directory, report)
-    example = (*prepared.splits.test, *prepared.splits.train)[0].text
-    card = write_card(manifest, request.recipe, report, example)
+    card = write_card(manifest, request.recipe, report, _example(prepared))
     (directory / CARD).write_text(card, encoding="utf-8")

@@ -13,8 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.utils.data import Dataset, Sampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.integrations import get_reporting_integration_callbacks
 
 from ..engine.encoder import pad
+from ..errors import RecipeError
 from .model import Classifier
 from .recipe import Recipe
 
@@ -162,7 +164,7 @@ def fit(
         save_total_limit=2,
         logging_strategy="steps",
         logging_steps=max(1, min(steps, 10)),
-        report_to=recipe.report_to or "none",
+        report_to="none",  # see `_trackers`
         remove_unused_columns=False,
         disable_tqdm=True,
         use_cpu=device.type == "cpu",
@@ -173,7 +175,7 @@ def fit(
         args=arguments,
         train_dataset=rows,
         data_collator=collate,
-        callbacks=[_Report(tick)],
+        callbacks=[_Report(tick), *_trackers(recipe)],
     )
     # It prints each log entry; progress goes through `tick` alone.
     from transformers.trainer_callback import PrinterCallback
@@ -182,6 +184,14 @@ def fit(
     checkpoint = last_checkpoint(directory)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return checkpoint is not None
+
+
+def _trackers(recipe: Recipe) -> list[TrainerCallback]:
+    """The experiment trackers that the recipe names. Raises `RecipeError`."""
+    try:
+        return [kind() for kind in get_reporting_integration_callbacks(recipe.report_to)]
+    except (ValueError, RuntimeError, ImportError) as error:
+        raise RecipeError(f"the recipe setting 'report_to' cannot be: {error}") from error
 
 
 def last_checkpoint(directory: Path) -> Path | None:

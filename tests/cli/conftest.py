@@ -27,7 +27,7 @@ Run = Callable[..., Result]
 Spawn = Callable[..., "subprocess.CompletedProcess[str]"]
 
 SCHEMES: Mapping[str, LabelScheme] = {
-    "support": LabelScheme.from_dict(
+    "desk": LabelScheme.from_dict(
         {
             "kind": "single",
             "labels": [
@@ -53,10 +53,10 @@ SCHEMES: Mapping[str, LabelScheme] = {
 
 @pytest.fixture(scope="session")
 def shelf(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with `support` (two versions), `topics` and `tags`. To be copied, not changed."""
+    """A store with `desk` (two versions), `topics` and `tags`. To be copied, not changed."""
     root = tmp_path_factory.mktemp("shelf") / "store"
     store = Store(root)
-    for seed, name in enumerate(["support", "support", "topics", "tags"]):
+    for seed, name in enumerate(["desk", "desk", "topics", "tags"]):
         publish(store, name, SCHEMES[name], tiny_base, seed)
     return root
 
@@ -134,7 +134,7 @@ def publish_random(tiny_base: Path) -> Callable[..., Manifest]:
     """``publish_random(store, name, seed=0, ...)``: one more random adapter on the tiny base."""
 
     def make(
-        store: Store, name: str, *, scheme: str = "support", base: Path = tiny_base, **manifest: Any
+        store: Store, name: str, *, scheme: str = "desk", base: Path = tiny_base, **manifest: Any
     ) -> Manifest:
         seed = manifest.pop("seed", 0)
         return publish(store, name, SCHEMES[scheme], base, seed, **manifest)

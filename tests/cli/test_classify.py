@@ -26,9 +26,9 @@ pytestmark = pytest.mark.usefixtures("store_dir")
 
 
 def test_one_text_gets_its_label_its_name_for_people_and_how_sure_it_is(answer: Answer) -> None:
-    said = answer("classify", "--adapter", "support", "数据清洗")
+    said = answer("classify", "--adapter", "desk", "数据清洗")
     with from_python() as platform:
-        prediction = platform.classify("数据清洗", "support")
+        prediction = platform.classify("数据清洗", "desk")
     first, *below = said.splitlines()
     assert first.startswith(f"{prediction.label} (")
     assert first.endswith(f"  {100 * prediction.confidence:.1f} %")
@@ -39,7 +39,7 @@ def test_one_text_gets_its_label_its_name_for_people_and_how_sure_it_is(answer: 
 def test_a_name_for_people_is_in_the_language_of_the_text(answer: Answer) -> None:
     names = {"refund": ("退款", "Refund"), "delivery": ("配送", "Delivery"), "invoice": ("", "")}
     for text, language in (("数据", 0), ("data", 1)):
-        said = answer("classify", "-a", "support", text)
+        said = answer("classify", "-a", "desk", text)
         label = said.split()[0]
         assert names[label][language] in said
 
@@ -50,7 +50,7 @@ def test_a_hierarchy_shows_the_way_to_the_answer(answer: Answer) -> None:
 
 
 def test_several_texts_give_a_table_in_their_order(answer: Answer) -> None:
-    heading, *rows = answer("classify", "-a", "support", "你好", "x", "a longer one").splitlines()
+    heading, *rows = answer("classify", "-a", "desk", "你好", "x", "a longer one").splitlines()
     assert heading.split() == ["text", "answer", "confidence"]
     assert [row.split("  ")[0] for row in rows] == ["你好", "x", "a longer one"]
 
@@ -68,13 +68,13 @@ def test_json_for_several_texts_is_one_object_a_line(answer: Answer) -> None:
 
 
 def test_top_k_limits_what_is_shown(answer: Answer, as_json: Json) -> None:
-    assert len(answer("classify", "-a", "support", "-k", "1", "x").splitlines()) == 2
-    assert len(as_json("classify", "-a", "support", "-k", "2", "--json", "x")["labels"]) == 2
+    assert len(answer("classify", "-a", "desk", "-k", "1", "x").splitlines()) == 2
+    assert len(as_json("classify", "-a", "desk", "-k", "2", "--json", "x")["labels"]) == 2
 
 
 def test_a_version_may_be_named(as_json: Json) -> None:
-    one = as_json("classify", "-a", "support@1", "--json", "x")
-    two = as_json("classify", "-a", "support", "--json", "x")
+    one = as_json("classify", "-a", "desk@1", "--json", "x")
+    two = as_json("classify", "-a", "desk", "--json", "x")
     assert (one["version"], two["version"]) == (1, 2)
     assert one["probabilities"] != two["probabilities"]
 
@@ -84,18 +84,12 @@ def test_without_a_name_the_default_adapter_answers(as_json: Json) -> None:
     assert said["adapter"] == "tags"
 
 
-def test_without_a_name_the_only_adapter_answers(as_json: Json, run: Run) -> None:
-    for name in ("tags", "topics"):
-        run("adapters", "remove", name, "--yes")
-    assert as_json("classify", "--json", "x")["adapter"] == "support"
-
-
 def test_reasons_to_doubt_go_to_standard_error_and_quiet_drops_them(run: Run) -> None:
     long = "x " * 200
-    loud = run("classify", "-a", "support", long)
+    loud = run("classify", "-a", "desk", long)
     assert "warning: the text is longer than the adapter reads" in loud.stderr
     assert "warning" not in loud.stdout
-    assert run("classify", "-a", "support", "-q", long).stderr == ""
+    assert run("classify", "-a", "desk", "-q", long).stderr == ""
 
 
 def test_an_adapter_that_abstains_says_so(
@@ -113,7 +107,7 @@ def test_an_adapter_that_abstains_says_so(
 def questions(tmp_path: Path) -> Path:
     """A CSV with a column that clashes with one of ours, and a row without a text."""
     path = tmp_path / "questions.csv"
-    path.write_text("id,text,label\n1,数据清洗,a\n2,,b\n3,\"x, y\",c\n", encoding="utf-8")
+    path.write_text('id,text,label\n1,数据清洗,a\n2,,b\n3,"x, y",c\n', encoding="utf-8")
     return path
 
 
@@ -122,17 +116,17 @@ def read_csv(text: str) -> list[dict[str, str]]:
 
 
 def test_a_csv_keeps_its_columns_and_gains_ours_in_order(run: Run, questions: Path) -> None:
-    result = run("classify", "-a", "support", "--input", questions)
+    result = run("classify", "-a", "desk", "--input", questions)
     rows = read_csv(result.stdout)
     assert [row["id"] for row in rows] == ["1", "2", "3"]
     assert [row["label"] for row in rows] == ["a", "b", "c"]
     assert [bool(row["predicted_label"]) for row in rows] == [True, False, True]
-    assert rows[0]["adapter"] == "support"
+    assert rows[0]["adapter"] == "desk"
     assert rows[0]["version"] == "2"
 
 
 def test_a_bad_row_is_an_error_row_and_is_counted_not_fatal(run: Run, questions: Path) -> None:
-    result = run("classify", "-a", "support", "--input", questions)
+    result = run("classify", "-a", "desk", "--input", questions)
     assert result.exit_code == 0
     assert read_csv(result.stdout)[1]["error"] == f"{questions}:3: the text is empty"
     assert "2 rows answered" in result.stderr
@@ -142,7 +136,7 @@ def test_a_bad_row_is_an_error_row_and_is_counted_not_fatal(run: Run, questions:
 def test_only_when_every_row_failed_is_the_exit_code_1(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "in.jsonl"
     path.write_text('{"text": ""}\n{"text": []}\n', encoding="utf-8")
-    result = run("classify", "-a", "support", "-i", path)
+    result = run("classify", "-a", "desk", "-i", path)
     assert result.exit_code == 1
     assert [json.loads(line)["label"] for line in result.stdout.splitlines()] == [None, None]
 
@@ -151,9 +145,9 @@ def test_the_answers_to_a_file_are_those_to_its_texts(run: Run, tmp_path: Path) 
     texts = [f"text number {i}" for i in range(300)]  # more than are answered at once
     path = tmp_path / "in.txt"
     path.write_text("\n".join(texts), encoding="utf-8")
-    rows = run("classify", "-a", "support", "-i", path, "--json").stdout.splitlines()
+    rows = run("classify", "-a", "desk", "-i", path, "--json").stdout.splitlines()
     with from_python() as platform:
-        expected = platform.classify(texts, "support")
+        expected = platform.classify(texts, "desk")
     assert [json.loads(row)["text"] for row in rows] == texts
     assert [json.loads(row)["label"] for row in rows] == [p.label for p in expected]
 
@@ -172,26 +166,26 @@ def test_the_output_file_is_of_its_suffix_and_standard_output_stays_empty(
 def test_json_lines_keep_values_as_they_were(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "in.jsonl"
     path.write_text('{"text": "a", "n": [1, {"b": null}]}\n', encoding="utf-8")
-    row = json.loads(run("classify", "-a", "support", "-i", path).stdout)
+    row = json.loads(run("classify", "-a", "desk", "-i", path).stdout)
     assert row["n"] == [1, {"b": None}]
 
 
 def test_another_column_may_hold_the_text(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "in.tsv"
     path.write_text("id\tquestion\n1\thello\n", encoding="utf-8")
-    result = run("classify", "-a", "support", "-i", path, "--text-field", "question")
+    result = run("classify", "-a", "desk", "-i", path, "--text-field", "question")
     assert result.stdout.splitlines()[1].startswith("1\thello\t")
 
 
 def test_a_pipe_without_a_text_is_read_line_by_line(run: Run) -> None:
     for arguments in ((), ("--input", "-")):
-        result = run("classify", "-a", "support", *arguments, stdin="数据\nx\n")
+        result = run("classify", "-a", "desk", *arguments, stdin="数据\nx\n")
         rows = list(csv.DictReader(io.StringIO(result.stdout), delimiter="\t"))
         assert [row["text"] for row in rows] == ["数据", "x"]
 
 
 def test_an_empty_pipe_gives_nothing_and_says_so(run: Run) -> None:
-    result = run("classify", "-a", "support", stdin="")
+    result = run("classify", "-a", "desk", stdin="")
     assert (result.exit_code, result.stdout) == (0, "")
     assert "there are no rows" in result.stderr
 
@@ -201,7 +195,7 @@ def test_a_half_surrogate_in_json_is_an_error_row_that_json_can_hold(
 ) -> None:
     path = tmp_path / "in.jsonl"
     path.write_text('{"text": "a", "x": "\\ud800"}\n{"text": "\\ud800"}\n', encoding="utf-8")
-    result = run("classify", "-a", "support", "-i", path)
+    result = run("classify", "-a", "desk", "-i", path)
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert rows[0]["x"] == "\ud800"
     assert rows[1]["error"]

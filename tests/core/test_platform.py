@@ -79,7 +79,8 @@ def open_platform(tmp_path: Path) -> Iterator[Open]:
     starters = tmp_path / "no-starters"
 
     def run(registry: Registry | None = None, listener: Any = None, **settings: Any) -> Platform:
-        given = {"store": tmp_path / "store", "cache": tmp_path / "cache"} | settings
+        # One thread is faster on so small a model, most of all where other processes run too.
+        given = {"store": tmp_path / "store", "cache": tmp_path / "cache", "threads": 1} | settings
         platform = Platform(Settings(**given), registry or Registry(), listener, starters=starters)
         opened.append(platform)
         return platform

@@ -12,7 +12,9 @@ def test_a_share_is_a_percentage_and_nothing_is_a_dash() -> None:
     assert percent(None) == "-"
 
 
-@pytest.mark.parametrize(("share", "drawn"), [(0, ""), (1, "█" * 20), (0.5, "█" * 10), (2, "█" * 20)])
+@pytest.mark.parametrize(
+    ("share", "drawn"), [(0, ""), (1, "█" * 20), (0.5, "█" * 10), (2, "█" * 20)]
+)
 def test_a_bar_is_as_long_as_its_share(share: float, drawn: str) -> None:
     assert bar(share) == drawn
 

@@ -67,10 +67,8 @@ def test_json_values_that_are_no_texts_are_problems_and_numbers_are_texts(
     tmp_path: Path, registry: Registry
 ) -> None:
     path = tmp_path / "in.jsonl"
-    path.write_text(
-        '{"text": "a"}\n{"text": 3}\n{"text": ["a"]}\n{"other": 1}\nnot json\n{"text": "\\ud800"}\n',
-        encoding="utf-8",
-    )
+    lines = ['{"text": "a"}', '{"text": 3}', '{"text": ["a"]}', '{"other": 1}', "not json"]
+    path.write_text("\n".join([*lines, '{"text": "\\ud800"}']), encoding="utf-8")
     found = rows(path, registry)
     assert [row.text for row in found] == ["a", "3", None, None, None, None]
     assert all(row.problem.startswith(str(path)) for row in found[2:])

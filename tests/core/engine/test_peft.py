@@ -60,7 +60,7 @@ def engine(tiny: Base) -> Iterator[PeftEngine]:
 
 
 def make_engine(base: Base, listener: Any = None, resident: int = 16) -> PeftEngine:
-    return PeftEngine(base, CPU, listener or NullListener(), resident, 256, 0)
+    return PeftEngine(base, CPU, listener or NullListener(), resident, 256, threads=1)
 
 
 def texts(count: int, seed: int = 0) -> list[tuple[int, ...]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -21,7 +23,8 @@ from adapter_platform.core.training.run import train
 
 from .conftest import published
 
-TEXTS = ("数据清洗流程是什么？", "x", 'how do I load "this" table into the platform\'s store? ' * 9)
+LONG = 'how do I load "this" table into the platform\'s store? ' * 9
+TEXTS = ("数据清洗流程是什么？", "x", LONG)
 WORDS = {
     "data/load": "load table rows",
     "data/clean": "clean dedupe fix",
@@ -104,7 +107,7 @@ def test_every_cards_ten_lines_give_the_platforms_logits(
         assert block.count("\n") <= 16
         for text in (own, *map(repr, TEXTS)):
             blocks.append(block.replace(own, text))
-            (encoded,) = encoder.encode([eval(text)], source.manifest.max_length)  # a literal
+            (encoded,) = encoder.encode([ast.literal_eval(text)], source.manifest.max_length)
             expected.append(engine.logits([Row(encoded.ids, source)])[0])
     engine.close()
     ran = subprocess.run(
@@ -113,9 +116,11 @@ def test_every_cards_ten_lines_give_the_platforms_logits(
         capture_output=True,
         text=True,
         cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},  # waiting threads cost more than they bring
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
+    assert max(np.abs(logits).max() for logits in expected) > 5
     given = json.loads(ran.stdout.splitlines()[-1])
     for theirs, ours in zip(given, expected, strict=True):
         np.testing.assert_allclose(theirs, ours, rtol=1e-5, atol=2e-5)

@@ -18,17 +18,20 @@ from adapter_platform.plugins.sources.csv_file import CsvSource
 from adapter_platform.plugins.sources.jsonl import JsonlSource
 
 if TYPE_CHECKING:
+    from adapter_platform.core.bases import Base
+    from adapter_platform.core.training.model import Classifier
     from adapter_platform.core.training.prepare import TrainingRequest, Workshop
 
 WriteTexts = Callable[..., str]
 MakeRequest = Callable[..., "TrainingRequest"]
+MakeClassifier = Callable[..., "Classifier"]
 
 TOPICS: Mapping[str, Sequence[str]] = {
-    "refund": "money refund charged invoice amount paid cent euro".split(),
-    "delivery": "parcel late courier box tracking street shipped van".split(),
-    "login": "password login email reset locked code sign user".split(),
+    "refund": ["money", "refund", "charged", "invoice", "amount", "paid", "cent", "euro"],
+    "delivery": ["parcel", "late", "courier", "box", "tracking", "street", "shipped", "van"],
+    "login": ["password", "login", "email", "reset", "locked", "code", "sign", "user"],
 }
-FILLER = "please my is not when how why it this you".split()
+FILLER = ["please", "my", "is", "not", "when", "how", "why", "it", "this", "you"]
 EASY = {"epochs": 1, "max_length": 32, "batch_size": 8}
 """Settings that make a training a matter of a second."""
 
@@ -84,7 +87,10 @@ def texts(write_texts: WriteTexts) -> str:
 def registry() -> Registry:
     """The sources and a step, as the built-in plugins bring them."""
     return Registry(
-        sources={"csv": Brought(CsvSource(), "sources"), "jsonl": Brought(JsonlSource(), "sources")},
+        sources={
+            "csv": Brought(CsvSource(), "sources"),
+            "jsonl": Brought(JsonlSource(), "sources"),
+        },
         postprocessors={"abstain": Brought(Abstain(), "postprocess", "0.1")},
     )
 
@@ -134,5 +140,32 @@ def ask(tiny_base: Path, texts: str) -> MakeRequest:
                 **(request or {}),
             }
         )
+
+    return make
+
+
+@pytest.fixture
+def make_classifier(tiny: Base) -> MakeClassifier:
+    """``make_classifier(peft_method=..., peft=..., pooling=...)``: a fresh network to train."""
+    import torch
+
+    from adapter_platform.core.engine.encoder import load_encoder
+    from adapter_platform.core.training.model import Classifier, peft_config, wrap
+    from adapter_platform.core.training.recipe import make_recipe
+
+    torch.set_num_threads(1)
+
+    def make(
+        *,
+        pooling: Any = "mean",
+        classes: int = 3,
+        loss: Mapping[str, Any] | None = None,
+        **recipe: Any,
+    ) -> Classifier:
+        torch.manual_seed(0)
+        encoder = load_encoder(tiny, torch.device("cpu"))
+        model = wrap(encoder, peft_config(make_recipe(recipe), pooling, tiny.id))
+        head = torch.nn.Linear(tiny.hidden_size, classes)
+        return Classifier(model, head, pooling, **{"multi": False, **(loss or {})})
 
     return make

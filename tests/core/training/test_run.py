@@ -1,11 +1,587 @@
-import time
-def test_try(ask, workshop):
-    from adapter_platform.core.training.run import train
-    from adapter_platform.core.training.prepare import Quiet
-    t=time.time()
-    out = train(ask(), workshop, Quiet())
-    print(time.time()-t); 
-    t=time.time()
-    out = train(ask(epochs=3,seed=3), workshop, Quiet())
-    print(time.time()-t); print(out.manifest); print(out.promoted, out.resumed)
-    import json; print(json.dumps(out.report, indent=1)[:3000])
+"""A training from data to a published adapter: what comes out, what is refused, what resumes."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from adapter_platform.core.errors import (
+    PlatformError,
+    RecipeError,
+    StoreError,
+    TrainingError,
+    UnknownName,
+    UsageError,
+)
+from adapter_platform.core.labels import Label, LabelScheme
+from adapter_platform.core.registry import NullListener, Step
+from adapter_platform.core.store.manifest import Manifest, StepRecord, sha256
+from adapter_platform.core.training.prepare import Quiet, Workshop, prepare
+from adapter_platform.core.training.run import Outcome, plan, train
+
+from .conftest import TOPICS, MakeRequest, WriteTexts
+
+TENSORS = "adapter_model.safetensors"
+MULTI = {"refund": 10, "delivery": 10, "login": 10, "refund|delivery": 6, "refund|login": 6}
+HIERARCHY = {"shop/refund": 14, "shop/delivery": 14, "account/login": 14}
+
+
+class Said(Quiet):
+    """Remembers what it was told, and can stop a training as Ctrl-C does.
+
+    Args:
+        stop_at: the training step after which Ctrl-C comes.
+    """
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.lines: list[str] = []
+        self.steps: list[tuple[int, int]] = []
+        self._stop_at = stop_at
+
+    def say(self, message: str) -> None:
+        self.lines.append(message)
+
+    def advance(self, done: int, total: int, note: str) -> None:
+        if note.startswith("training"):
+            self.steps.append((done, total))
+            if done == self._stop_at:
+                raise KeyboardInterrupt
+
+
+def adapter_of(outcome: Outcome, workshop: Workshop) -> Path:
+    return workshop.store.path(outcome.manifest.name, outcome.manifest.version)
+
+
+def tensors(outcome: Outcome, workshop: Workshop) -> dict[str, Any]:
+    directory = adapter_of(outcome, workshop)
+    return load_file(directory / TENSORS) | load_file(directory / "head.safetensors")
+
+
+def assert_same_adapter(one: Mapping[str, Any], other: Mapping[str, Any]) -> None:
+    assert set(one) == set(other)
+    for name in one:
+        np.testing.assert_allclose(one[name], other[name], atol=1e-6, err_msg=name)
+
+
+def plain_logits(base: Path, adapter: Path, pooling: str, texts: Sequence[str]) -> Any:
+    """Logits by transformers and PEFT alone; any warning but one of PEFT's own is an error."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModel, AutoTokenizer
+
+    head = load_file(adapter / "head.safetensors")
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    batch = tokenizer(
+        list(texts), truncation=True, max_length=32, padding=True, return_tensors="pt"
+    )
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        model = PeftModel.from_pretrained(AutoModel.from_pretrained(base), adapter).eval()
+        mask = batch["attention_mask"].unsqueeze(-1)
+        out = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+    states = {
+        "mean": (out.last_hidden_state * mask).sum(1) / mask.sum(1),
+        "cls": out.last_hidden_state[:, 0],
+        "pooler": out.pooler_output,
+    }[pooling]
+    return states.numpy() @ head["weight"].T + head["bias"]
+
+
+def platform_logits(workshop: Workshop, reference: str, texts: Sequence[str]) -> Any:
+    from adapter_platform.core.engine.peft import PeftEngine
+    from adapter_platform.core.engine.protocol import Row
+    from adapter_platform.core.tokens import TextEncoder
+
+    source = workshop.store.resolve(reference)
+    base = workshop.bases.resolve(source.manifest.base.id)
+    engine = PeftEngine(base, workshop.device, NullListener(), 4, 1024, 1)
+    assert engine.refuses(source) is None
+    encoded = TextEncoder(base).encode(texts, source.manifest.max_length)
+    try:
+        return np.stack(engine.logits([Row(e.ids, source) for e in encoded]))
+    finally:
+        engine.close()
+
+
+# What comes out
+
+
+@pytest.mark.parametrize(
+    ("kind", "counts", "pooling", "has_pooler"),
+    [
+        ("single", dict.fromkeys(TOPICS, 14), "mean", False),
+        ("multi", MULTI, "cls", True),
+        ("hierarchical", HIERARCHY, "pooler", True),
+    ],
+    ids=["single mean", "multi cls", "hierarchical pooler"],
+)
+def test_every_kind_and_head_gives_an_adapter_that_plain_peft_runs(
+    ask: MakeRequest,
+    workshop: Workshop,
+    write_texts: WriteTexts,
+    tiny_base: Path,
+    tiny_base_without_pooler: Path,
+    kind: str,
+    counts: dict[str, int],
+    pooling: str,
+    has_pooler: bool,
+) -> None:
+    base = tiny_base if has_pooler else tiny_base_without_pooler
+    request = ask(data=write_texts(counts), pooling=pooling, base=base)
+    outcome = train(request, workshop, Quiet())
+    manifest = outcome.manifest
+    assert (manifest.scheme.kind, manifest.pooling) == (kind, pooling)
+    assert set(manifest.scheme.classes) == {label for key in counts for label in key.split("|")}
+    test = prepare(request, workshop).splits.test
+    texts = [example.text for example in test]
+    logits = plain_logits(base, adapter_of(outcome, workshop), pooling, texts)
+    np.testing.assert_allclose(platform_logits(workshop, "support", texts), logits, atol=1e-4)
+    # The figures in the manifest are of these very logits.
+    calibration, right = manifest.calibration, 0
+    for row, example in zip(manifest.scheme.probabilities(logits), test, strict=True):
+        decision = manifest.scheme.decide(row, calibration.thresholds)
+        given = {n for n, _ in decision.labels} if kind == "multi" else {decision.label}
+        right += given == set(example.labels)
+    assert manifest.metrics["test.accuracy"] == pytest.approx(right / len(test), abs=1e-6)
+
+
+@pytest.mark.parametrize("method", ["DORA", "IA3", "LOHA", "VERA", "OFT"])
+def test_any_peft_method_by_name_gives_an_adapter_that_plain_peft_and_the_platform_run(
+    ask: MakeRequest, workshop: Workshop, tiny_base: Path, method: str
+) -> None:
+    outcome = train(ask(peft_method=method, pooling="mean"), workshop, Quiet())
+    assert outcome.manifest.peft_method == ("LORA" if method == "DORA" else method)
+    config = json.loads((adapter_of(outcome, workshop) / "adapter_config.json").read_text())
+    assert config.get("use_dora", False) == (method == "DORA")
+    texts = ["my money was charged", "late parcel", "reset the password please"]
+    logits = plain_logits(tiny_base, adapter_of(outcome, workshop), "mean", texts)
+    np.testing.assert_allclose(platform_logits(workshop, "support", texts), logits, atol=1e-4)
+
+
+def test_the_seed_preset_trains_exactly_as_the_seed(
+    ask: MakeRequest, workshop: Workshop, tiny_base: Path
+) -> None:
+    said = Said()
+    outcome = train(ask(preset="seed"), workshop, said)
+    directory = adapter_of(outcome, workshop)
+    config = json.loads((directory / "adapter_config.json").read_text())
+    assert config["peft_type"] == "LORA"
+    assert (config["r"], config["lora_alpha"], config["lora_dropout"]) == (8, 16, 0.1)
+    assert set(config["target_modules"]) == {"query", "key", "value", "dense"}
+    assert config["bias"] == "none"
+    assert not config["modules_to_save"]
+    assert not config["use_rslora"]
+    assert not config["use_dora"]
+    recipe = json.loads((directory / "training_config.json").read_text())
+    assert recipe["learning_rate"] == 1e-4
+    assert (recipe["epochs"], recipe["batch_size"], recipe["warmup"]) == (5, 8, 0.1)
+    assert outcome.manifest.max_length == 128
+    steps = 5 * -(-outcome.report["splits"]["train"] // 8)
+    assert said.steps[-1] == (steps, steps)
+    # The tiny base has a pooler, so the head reads it, and LoRA is on its dense layer too.
+    assert outcome.manifest.pooling == "pooler"
+    parts = ["attention.self.query", "attention.self.key", "attention.self.value"]
+    parts += ["attention.output.dense", "intermediate.dense", "output.dense"]
+    sites = {f"encoder.layer.{i}.{part}" for i in range(2) for part in parts} | {"pooler.dense"}
+    found = {name.removeprefix("base_model.model.") for name in load_file(directory / TENSORS)}
+    assert found == {f"{site}.lora_{half}.weight" for site in sites for half in "AB"}
+
+
+def test_what_is_published_is_whole_and_says_how_it_was_made(
+    ask: MakeRequest, workshop: Workshop, tiny_base: Path
+) -> None:
+    said = Said()
+    request = ask(epochs=2, request={"description": "What customers ask."})
+    first = train(request, workshop, said)
+    manifest = first.manifest
+    assert workshop.store.resolve("support").manifest == manifest
+    assert workshop.store.verify("support") == []
+    assert set(manifest.files) == {
+        "README.md",
+        "adapter_config.json",
+        TENSORS,
+        "head.json",
+        "head.safetensors",
+        "report.json",
+        "training_config.json",
+    }
+    assert (manifest.version, manifest.parent, manifest.max_length) == (1, None, 32)
+    assert manifest.description == "What customers ask."
+    assert manifest.base == workshop.bases.resolve(str(tiny_base)).record()
+    assert manifest.scheme == LabelScheme.of("single", sorted(TOPICS))
+    assert manifest.tokens_per_character == 1, "the tiny base has a token for each character"
+    assert {"torch", "transformers", "peft"} <= set(manifest.libraries)
+    line = next(line for line in said.lines if line.startswith("trainable params: "))
+    assert f"{manifest.trainable_parameters:,d} ||" in line
+    report = json.loads((adapter_of(first, workshop) / "report.json").read_text())
+    assert report == first.report
+    assert manifest.data_fingerprint == prepare(request, workshop).dataset.fingerprint()
+    assert first.promoted
+    assert not first.resumed
+    second = train(replace(request, promote=False), workshop, Quiet())
+    assert (second.manifest.version, second.manifest.parent, second.promoted) == (2, 1, False)
+    assert workshop.store.current("support") == 1
+
+
+def test_the_report_has_the_probe_and_tfidf_beside_the_adapter(
+    ask: MakeRequest, workshop: Workshop
+) -> None:
+    outcome = train(ask(), workshop, Quiet())
+    for split in ("val", "test"):
+        ours = outcome.report[split]
+        assert ours["n"] == outcome.report["splits"][split] > 0
+        for baseline in ("probe", "tfidf"):
+            assert set(outcome.report["baselines"][baseline][split]) == set(ours["metrics"])
+            key = f"{split}.{baseline}.accuracy"
+            assert 0 <= outcome.manifest.metrics[key] <= 1
+    assert outcome.manifest.metrics["test.tfidf.accuracy"] == 1, "each topic has its own words"
+
+
+def test_the_base_is_not_touched(ask: MakeRequest, workshop: Workshop, tiny_base: Path) -> None:
+    before = {path.name: sha256(path) for path in tiny_base.iterdir() if path.is_file()}
+    outcome = train(ask(peft={"bias": "all"}), workshop, Quiet())
+    assert {p.name: sha256(p) for p in tiny_base.iterdir() if p.is_file()} == before
+    names = load_file(adapter_of(outcome, workshop) / TENSORS)
+    assert all("lora_" in name or name.endswith(".bias") for name in names)
+
+
+def test_the_same_seed_gives_the_same_adapter_and_another_seed_another(
+    ask: MakeRequest, workshop: Workshop
+) -> None:
+    one, same, other = (train(ask(seed=seed), workshop, Quiet()) for seed in (1, 1, 2))
+    assert one.manifest.metrics == same.manifest.metrics
+    assert_same_adapter(tensors(one, workshop), tensors(same, workshop))
+    left, right = tensors(one, workshop), tensors(other, workshop)
+    assert any(not np.allclose(left[name], right[name]) for name in left)
+
+
+def test_listeners_hear_of_a_training_in_order(ask: MakeRequest, workshop: Workshop) -> None:
+    heard: list[tuple[str, Any]] = []
+
+    class Listener(NullListener):
+        def before_training(self, name: str, recipe: Any) -> None:
+            heard.append(("before", name))
+
+        def after_training(self, manifest: Manifest) -> None:
+            heard.append(("after", manifest.version))
+            assert workshop.store.names() == []
+
+        def after_adapter_published(self, manifest: Manifest) -> None:
+            heard.append(("published", manifest.version))
+            assert workshop.store.current("support") == 1
+
+    train(ask(), replace(workshop, listener=Listener()), Quiet())
+    assert heard == [("before", "support"), ("after", 0), ("published", 1)]
+
+
+def test_rows_may_be_json_with_lists_of_labels(
+    ask: MakeRequest, workshop: Workshop, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows = [
+        {"text": f"{' '.join(TOPICS[topic][i : i + 4])} {other}", "label": labels}
+        for i in range(5)
+        for topic, labels in (("refund", ["refund"]), ("login", ["login"]), ("delivery", []))
+        for other in ("why", "how")
+    ]
+    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    manifest = train(ask(data=f"jsonl:{path}"), workshop, Quiet()).manifest
+    assert manifest.scheme == LabelScheme.of("multi", ["login", "refund"])
+
+
+def test_data_too_small_to_judge_by_is_trained_on_and_said_to_be(
+    ask: MakeRequest, workshop: Workshop, write_texts: WriteTexts
+) -> None:
+    said = Said()
+    data = {"train": write_texts(dict.fromkeys(TOPICS, 1))}
+    scores = {"test": write_texts(dict.fromkeys(TOPICS, 2), name="test", seed=5)}
+    outcome = train(ask(data={**data, **scores}), workshop, said)
+    assert outcome.report["val"] is None
+    assert not [key for key in outcome.manifest.metrics if key.startswith("val.")]
+    assert outcome.manifest.metrics["test.probe.accuracy"] >= 0
+    assert any("validation split" in line for line in said.lines)
+    assert outcome.promoted
+
+
+# Against the probe
+
+
+@pytest.fixture
+def ruined(ask: MakeRequest, write_texts: WriteTexts) -> Any:
+    """``ruined(allow_worse=...)``: a request whose learning rate breaks what the base can do."""
+    parts = {"train": 16, "val": 12, "test": 4}
+    data = {
+        split: write_texts(dict.fromkeys(TOPICS, n), name=split, seed=n)
+        for split, n in parts.items()
+    }
+
+    def make(**request: Any) -> Any:
+        return ask(
+            data=data,
+            pooling="mean",
+            learning_rate=50,
+            head="trained",
+            loss="cross_entropy",
+            request=request,
+        )
+
+    return make
+
+
+def test_an_adapter_that_is_worse_than_the_probe_says_so_and_does_not_become_current(
+    ask: MakeRequest, workshop: Workshop, ruined: Any
+) -> None:
+    train(ask(pooling="mean"), workshop, Quiet())
+    outcome = train(ruined(), workshop, Quiet())
+    metrics = outcome.manifest.metrics
+    assert metrics["val.accuracy"] < metrics["val.probe.accuracy"]
+    assert outcome.manifest.worse_than_probe
+    assert not outcome.promoted
+    assert workshop.store.current("support") == 1
+    assert workshop.store.versions("support") == [1, 2]
+    card = (adapter_of(outcome, workshop) / "README.md").read_text(encoding="utf-8")
+    assert "worse than logistic regression on the frozen base" in card
+
+
+def test_it_becomes_current_where_that_is_allowed(workshop: Workshop, ruined: Any) -> None:
+    outcome = train(ruined(allow_worse=True), workshop, Quiet())
+    assert outcome.manifest.worse_than_probe
+    assert outcome.promoted
+    assert workshop.store.current("support") == 1
+
+
+# Uneven classes
+
+
+@pytest.mark.parametrize(
+    ("most", "setting", "balanced"),
+    [(31, "auto", True), (30, "auto", False), (31, "none", False), (10, "balanced", True)],
+)
+def test_classes_are_weighed_where_the_largest_has_more_than_three_times_the_smallest(
+    ask: MakeRequest,
+    workshop: Workshop,
+    write_texts: WriteTexts,
+    most: int,
+    setting: str,
+    balanced: bool,
+) -> None:
+    train_texts = write_texts({"refund": most, "delivery": 12, "login": 10})
+    others = write_texts(dict.fromkeys(TOPICS, 2), name="others", seed=5)
+    data = {"train": train_texts, "val": others, "test": others}
+    assert prepare(ask(data=data, class_weights=setting), workshop).balanced == balanced
+
+
+def test_weights_let_rare_classes_be_answered(
+    ask: MakeRequest, workshop: Workshop, write_texts: WriteTexts
+) -> None:
+    data = {
+        "train": write_texts({"refund": 60, "delivery": 5, "login": 5}),
+        "val": write_texts(dict.fromkeys(TOPICS, 10), name="val", seed=5),
+        "test": write_texts(dict.fromkeys(TOPICS, 10), name="test", seed=6),
+    }
+    recall = {}
+    for setting in ("none", "balanced"):
+        request = ask(
+            data=data, class_weights=setting, pooling="mean", head="trained", loss="cross_entropy"
+        )
+        rows = train(request, workshop, Quiet()).report["test"]["per_class"]
+        recall[setting] = sum(r["recall"] for r in rows if r["label"] != "refund")
+    assert recall["balanced"] > recall["none"]
+
+
+def test_multi_label_classes_can_be_weighed_even_where_a_text_of_each_has_one(
+    ask: MakeRequest, workshop: Workshop, write_texts: WriteTexts
+) -> None:
+    data = write_texts({"refund|login": 10, "refund|delivery": 10, "refund": 10})
+    request = ask(data=data, class_weights="balanced", request={"kind": "multi"})
+    outcome = train(request, workshop, Quiet())
+    by_label = {row["label"]: row for row in outcome.report["test"]["per_class"]}
+    assert by_label["refund"]["recall"] == 1
+
+
+# Labels' own texts
+
+
+def test_names_for_people_count_as_training_texts_unless_they_stand_in_the_test(
+    ask: MakeRequest, workshop: Workshop, write_texts: WriteTexts
+) -> None:
+    spoken = {"refund": "money back please", "delivery": "where it is", "login": "password lost"}
+    scheme = LabelScheme(
+        "single", tuple(Label(name, {"en": text}) for name, text in spoken.items())
+    )
+    texts = write_texts(dict.fromkeys(TOPICS, 8))
+    taken = Path(texts.removeprefix("csv:"))
+    judged = taken.with_name("judged.csv")
+    judged.write_text("text,label\nPassword lost,login\nsome money,refund\n", encoding="utf-8")
+    data = {"train": texts, "val": str(judged), "test": str(judged)}
+    with_them = prepare(ask(data=data, request={"scheme": scheme}), workshop)
+    extra = {e.text for e in with_them.splits.train} & set(spoken.values())
+    assert extra == {"money back please", "where it is"}
+    without = prepare(ask(data=data, label_texts=False, request={"scheme": scheme}), workshop)
+    assert len(without.splits.train) == 24
+    assert len(with_them.rows["train"]) == len(with_them.wanted["train"]) == 26
+
+
+# What is refused, before any work
+
+
+def refused(request: Any, workshop: Workshop, error: type[PlatformError]) -> PlatformError:
+    """The error; nothing has been read with the base, nothing is in the store."""
+    said = Said()
+    with pytest.raises(error) as caught:
+        train(request, workshop, said)
+    assert not [line for line in said.lines if "trainable" in line]
+    assert said.steps == []
+    assert workshop.store.names() == []
+    with pytest.raises(error):
+        plan(request, workshop)
+    return caught.value
+
+
+def test_a_label_without_a_training_example_is_named(ask: MakeRequest, workshop: Workshop) -> None:
+    scheme = LabelScheme.of("single", [*TOPICS, "praise"])
+    error = refused(ask(request={"scheme": scheme}), workshop, TrainingError)
+    assert error.message == "the label 'praise' has no training example"
+    assert error.hint is not None
+
+
+def test_the_contrastive_loss_is_refused_for_several_labels(
+    ask: MakeRequest, workshop: Workshop, write_texts: WriteTexts
+) -> None:
+    request = ask(data=write_texts(MULTI), loss="contrastive")
+    assert "multi-label" in refused(request, workshop, TrainingError).message
+
+
+def test_an_unknown_step_or_setting_of_a_step_is_refused(
+    ask: MakeRequest, workshop: Workshop
+) -> None:
+    unknown = ask(request={"postprocess": (Step("abstian", {"threshold": 0.5}),)})
+    error = refused(unknown, workshop, UnknownName)
+    assert error.hint == "did you mean 'abstain'?"
+    wrong = ask(request={"postprocess": (Step("abstain", {"threshold": 2}),)})
+    assert "threshold" in refused(wrong, workshop, PlatformError).message
+
+
+def test_steps_are_recorded_with_the_plugin_that_brings_them(
+    ask: MakeRequest, workshop: Workshop
+) -> None:
+    steps = (Step("abstain", {"threshold": 0.5}),)
+    manifest = train(ask(request={"postprocess": steps}), workshop, Quiet()).manifest
+    recorded = StepRecord("abstain", {"threshold": 0.5}, "postprocess", "0.1")
+    assert manifest.postprocess == (recorded,)
+
+
+@pytest.mark.parametrize(
+    ("settings", "hint"),
+    [
+        ({"peft_method": "LORAA"}, "did you mean 'LORA'?"),
+        ({"peft": {"lora_alfa": 1}}, "did you mean 'lora_alpha'?"),
+        ({"peft": {"init_lora_weights": "pissa"}}, "gaussian"),
+        ({"peft": {"modules_to_save": ["pooler"]}}, "head"),
+    ],
+    ids=str,
+)
+def test_peft_settings_that_cannot_be_are_refused(
+    ask: MakeRequest, workshop: Workshop, settings: dict[str, Any], hint: str
+) -> None:
+    error = refused(ask(**settings), workshop, RecipeError)
+    assert hint in (error.hint or "")
+
+
+def test_a_pooler_head_is_refused_on_a_base_without_one(
+    ask: MakeRequest, workshop: Workshop, tiny_base_without_pooler: Path
+) -> None:
+    request = ask(pooling="pooler", base=tiny_base_without_pooler)
+    assert refused(request, workshop, RecipeError).hint == "use pooling = 'mean'"
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", "current"])
+def test_a_name_that_no_adapter_can_have_is_refused(
+    ask: MakeRequest, workshop: Workshop, name: str
+) -> None:
+    refused(ask(request={"name": name}), workshop, UsageError)
+
+
+def test_a_store_that_cannot_be_written_is_refused_before_the_work(
+    ask: MakeRequest, workshop: Workshop
+) -> None:
+    workshop.store.root.write_text("a file", encoding="utf-8")
+    said = Said()
+    with pytest.raises(StoreError):
+        train(ask(), workshop, said)
+    assert said.lines == []
+
+
+def test_a_training_that_runs_away_ends_in_a_sentence_and_publishes_nothing(
+    ask: MakeRequest, workshop: Workshop
+) -> None:
+    with pytest.raises(TrainingError, match="ran away") as error:
+        train(ask(learning_rate=1e10, pooling="mean"), workshop, Quiet())
+    assert error.value.hint == "lower learning_rate"
+    assert workshop.store.names() == []
+
+
+# Stopping and going on
+
+
+@pytest.mark.parametrize("head", ["refit", "trained"])
+def test_a_stopped_training_goes_on_and_ends_as_one_that_was_not_stopped(
+    ask: MakeRequest, workshop: Workshop, tmp_path: Path, head: str
+) -> None:
+    request = ask(epochs=3, head=head)
+    whole = train(request, workshop, Quiet())
+    stopped = replace(request, name="other")
+    with pytest.raises(KeyboardInterrupt):
+        train(stopped, workshop, Said(stop_at=8))
+    assert workshop.store.names() == ["support"], "nothing half-made is seen"
+    assert list((workshop.cache / "training").iterdir())
+    said = Said()
+    resumed = train(stopped, workshop, said)
+    assert resumed.resumed
+    assert said.steps[0][0] == 6, "it went on from the end of the first epoch"
+    assert resumed.manifest.metrics == whole.manifest.metrics
+    assert resumed.manifest.calibration == whole.manifest.calibration
+    assert_same_adapter(tensors(whole, workshop), tensors(resumed, workshop))
+    assert not list((workshop.cache / "training").iterdir()), "nothing is left behind"
+
+
+def test_a_training_that_is_not_the_same_begins_anew(
+    ask: MakeRequest, workshop: Workshop, write_texts: WriteTexts
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(ask(epochs=3), workshop, Said(stop_at=8))
+    backwards = LabelScheme.of("single", sorted(TOPICS, reverse=True))
+    for other in (
+        ask(epochs=2),
+        ask(epochs=3, request={"scheme": backwards}),
+        ask(epochs=3, data=write_texts(dict.fromkeys(TOPICS, 15), name="less")),
+    ):
+        assert not train(other, workshop, Quiet()).resumed
+    assert train(ask(epochs=3), workshop, Quiet()).resumed
+
+
+# Planning
+
+
+def test_a_plan_says_what_a_training_would_do_and_does_nothing(
+    ask: MakeRequest, workshop: Workshop
+) -> None:
+    request, said = ask(epochs=2), Said()
+    planned = plan(request, workshop)
+    assert workshop.store.names() == []
+    assert not (workshop.cache / "training").exists()
+    outcome = train(request, workshop, said)
+    assert planned.sizes == outcome.report["splits"]
+    assert planned.epochs == 2
+    assert said.steps[-1] == (planned.steps, planned.steps)
+    assert planned.trainable in said.lines
+    assert 0 < planned.seconds < 60

@@ -1,0 +1,68 @@
+"""Runs the commands that the documents show and writes their output beneath them.
+
+A block that starts with ``<!-- $ COMMAND -->`` is followed by a fenced block of what the command
+printed. ``python docs/refresh.py`` writes those blocks anew; ``--check`` compares them, digits
+aside (they differ in their last places from machine to machine), and exits 1 if one is not true.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = ("README.md", "README.zh-CN.md")
+BLOCK = re.compile(r"(<!-- \$ (?P<command>.+?) -->\n+```text\n)(?P<output>.*?)(?P<end>```\n)", re.S)
+
+
+def run(command: str, store: str) -> str:
+    """What a command prints on standard output, in an empty store, 100 columns wide."""
+    binaries = Path(sys.executable).parent
+    environment = os.environ | {
+        "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PLATFORM_STORE": store,
+        "HF_HUB_OFFLINE": "1",
+        "COLUMNS": "100",
+        "NO_COLOR": "1",
+    }
+    done = subprocess.run(
+        shlex.split(command), capture_output=True, text=True, env=environment, cwd=ROOT, check=True
+    )
+    lines = done.stdout.replace(store, "~/.local/share/adapter-platform/adapters").splitlines()
+    return "".join(line.rstrip() + "\n" for line in lines)
+
+
+def without_digits(text: str) -> str:
+    """The text with each number as one mark, and bars and padding as one space."""
+    return re.sub(r"[\s█▉▊▋▌▍▎▏━─-]+", " ", re.sub(r"\d+(\.\d+)?", "#", text))
+
+
+def main() -> int:
+    check = "--check" in sys.argv[1:]
+    untrue = 0
+    with tempfile.TemporaryDirectory() as store:
+        for name in DOCUMENTS:
+            path = ROOT / name
+            text = path.read_text(encoding="utf-8")
+
+            def renew(match: re.Match[str], name: str = name) -> str:
+                nonlocal untrue
+                output = run(match["command"], store)
+                if check and without_digits(output) != without_digits(match["output"]):
+                    untrue += 1
+                    print(f"{name}: {match['command']} now prints:\n{output}", file=sys.stderr)
+                return f"{match[1]}{output}{match['end']}"
+
+            renewed = BLOCK.sub(renew, text)
+            if not check:
+                path.write_text(renewed, encoding="utf-8")
+    return 1 if untrue else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

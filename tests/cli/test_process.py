@@ -1,0 +1,261 @@
+"""What only a process of its own shows: exit codes, pipes, terminals, interrupts, completion."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Spawn = Callable[..., "subprocess.CompletedProcess[str]"]
+
+COMMAND = [sys.executable, "-m", "adapter_platform.cli"]
+HEAVY = ("torch", "transformers", "peft", "numpy", "sklearn", "datasets")
+LATER = ("rich", "pluggy", "pydantic_settings")
+PLUGIN = """
+import time
+from adapter_platform.plugins.hookspecs import hookimpl
+
+@hookimpl
+def register_commands(app):
+    @app.command()
+    def wait() -> None:
+        print("ready", flush=True)
+        time.sleep(60)
+
+    @app.command()
+    def bug() -> None:
+        raise ZeroDivisionError("a bug")
+
+    @app.command()
+    def much() -> None:
+        for number in range(100_000):
+            print(number)
+"""
+
+
+@pytest.fixture
+def plugins_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    directory = tmp_path / "plugins"
+    directory.mkdir()
+    (directory / "sample.py").write_text(PLUGIN, encoding="utf-8")
+    monkeypatch.setenv("PLATFORM_PLUGINS_DIR", str(directory))
+    return directory
+
+
+# --- imports --------------------------------------------------------------------------------------
+
+
+def imported(code: str) -> set[str]:
+    """Top-level names in `sys.modules` after some code, in a fresh process."""
+    line = f"{code}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in json.loads(done.stderr.splitlines()[-1])}
+
+
+def test_no_module_of_the_command_imports_what_is_slow() -> None:
+    code = """
+import importlib, pkgutil
+import adapter_platform.cli as cli
+for found in pkgutil.walk_packages(cli.__path__, "adapter_platform.cli."):
+    if not found.name.endswith("__main__"):
+        importlib.import_module(found.name)
+"""
+    assert not imported(code) & {*HEAVY, *LATER}
+
+
+def test_listing_adapters_imports_no_model_library_no_rich_and_no_plugin(store_dir: Path) -> None:
+    code = """
+from adapter_platform.cli.main import app
+try:
+    app(["adapters", "list"], prog_name="platform")
+except SystemExit as left:
+    assert left.code == 0
+"""
+    assert not imported(code) & {*HEAVY, "rich", "pluggy"}
+
+
+# --- exit codes and streams -----------------------------------------------------------------------
+
+
+def test_the_script_and_the_module_are_one_command(spawn: Spawn) -> None:
+    by_module = spawn("--version")
+    script = Path(sys.executable).with_name("platform")
+    by_script = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)
+    assert by_module.stdout == by_script.stdout
+    assert by_module.stdout.startswith("adapter-platform ")
+
+
+def test_errors_go_to_standard_error_with_exit_1_and_usage_with_exit_2(
+    spawn: Spawn, store_dir: Path
+) -> None:
+    wrong = spawn("adapters", "show", "dessk")
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert wrong.stderr == "error: there is no adapter named 'dessk'\nhint: did you mean 'desk'?\n"
+    misworded = spawn("adapters", "show", "--jason", "desk")
+    assert (misworded.returncode, misworded.stdout) == (2, "")
+    assert misworded.stderr.startswith("error: no such option: --jason")
+
+
+def test_a_bug_shows_its_traceback(spawn: Spawn, plugins_dir: Path) -> None:
+    done = spawn("bug")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback")
+    assert "ZeroDivisionError: a bug" in done.stderr
+
+
+def test_a_reader_that_leaves_ends_the_command_in_quiet(plugins_dir: Path) -> None:
+    for arguments in (["much"], ["domains", "show", "data_eng", "--json"]):
+        with subprocess.Popen(
+            [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.close()  # nobody reads
+            assert process.stderr.read() == b""
+        assert process.returncode in (1, 141)
+
+
+def test_a_full_disk_behind_standard_output_is_said(spawn: Spawn, store_dir: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, "adapters", "list"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == ("error: standard output cannot be written: No space left on device\n")
+
+
+def test_ctrl_c_ends_with_one_line_and_exit_130(plugins_dir: Path) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "wait"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == "interrupted\n"
+    assert process.returncode == 130
+
+
+def test_output_is_utf8_whatever_the_locale(spawn: Spawn, store_dir: Path) -> None:
+    env = {
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONIOENCODING": "ascii",
+    }
+    done = spawn("adapters", "show", "desk", env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "退款" in done.stdout
+
+
+def test_an_argument_that_is_not_utf8_is_a_sentence(store_dir: Path) -> None:
+    line = [*COMMAND, "classify", "-a", "desk", b"\xff\xfe"]
+    done = subprocess.run(line, capture_output=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"error: TEXT 1 is not valid UTF-8")
+
+
+# --- terminals ------------------------------------------------------------------------------------
+
+
+def on_a_terminal(arguments: list[str], typed: str = "", columns: int = 80, **env: str) -> str:
+    """What a terminal shows; `typed` is sent when the command asks with ``> ``."""
+    ours, theirs = pty.openpty()
+    small = {"TERM": "xterm", "COLUMNS": str(columns), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, **small, **env}
+    with subprocess.Popen(
+        [*COMMAND, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+    ) as process:
+        os.close(theirs)
+        shown, deadline, sent = b"", time.monotonic() + 120, not typed
+        while time.monotonic() < deadline:
+            if not select.select([ours], [], [], 0.2)[0]:
+                if process.poll() is not None:
+                    break
+                continue
+            try:
+                shown += os.read(ours, 65536)
+            except OSError:  # Linux's way of saying that the other side is closed
+                break
+            if not sent and shown.endswith(b"> "):
+                sent = True
+                os.write(ours, typed.encode())
+        if process.poll() is None and time.monotonic() >= deadline:
+            process.kill()
+        os.close(ours)
+    assert process.returncode == 0, shown.decode()
+    return shown.decode().replace("\r\n", "\n")
+
+
+def test_a_narrow_terminal_gets_lines_for_columns_and_nothing_is_cropped(
+    store_dir: Path,
+) -> None:
+    shown = on_a_terminal(["adapters", "list"], columns=40, NO_COLOR="1")
+    for line in ("name     desk", "labels   3", "kind     hierarchical"):
+        assert line in shown
+    assert "…" not in shown
+
+
+@pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_no_colour_is_sent_where_none_is_wanted(store_dir: Path, env: dict[str, str]) -> None:
+    assert "\x1b[3" not in on_a_terminal(["adapters", "list"], **env)
+
+
+def test_at_a_prompt_each_line_is_answered_until_the_input_ends(store_dir: Path) -> None:
+    shown = on_a_terminal(["classify", "-a", "desk", "--json"], typed="数据\nsecond\n\x04")
+    assert "desk@2 listens" in shown
+    assert '"text": "数据"' in shown
+    assert '"text": "second"' in shown
+
+
+# --- completion -----------------------------------------------------------------------------------
+
+
+def completed(spawn: Spawn, line: str) -> list[str]:
+    """What bash is offered for the last word of a line."""
+    words = line.split(" ")
+    env = {"_PLATFORM_COMPLETE": "complete_bash", "COMP_WORDS": line}
+    done = spawn(env={**env, "COMP_CWORD": str(len(words) - 1)})
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def test_adapters_are_completed_with_versions_behind_an_at_sign(
+    spawn: Spawn, store_dir: Path
+) -> None:
+    assert completed(spawn, "platform classify --adapter des") == ["desk"]
+    assert completed(spawn, "platform adapters show desk@") == ["desk@1", "desk@2"]
+
+
+def test_the_store_named_on_the_line_is_the_one_that_is_completed_from(
+    spawn: Spawn, store_dir: Path, tmp_path: Path
+) -> None:
+    store_dir.rename(tmp_path / "other")
+    line = f"platform --store {tmp_path / 'other'} adapters show des"
+    assert completed(spawn, line) == ["desk"]
+    assert completed(spawn, "platform adapters show des") == []
+
+
+def test_domains_and_commands_are_completed(spawn: Spawn, plugins_dir: Path) -> None:
+    assert completed(spawn, "platform domains show question") == ["question_type"]
+    assert completed(spawn, "platform adapters train data_e") == ["data_eng"]
+    assert "promote" in completed(spawn, "platform adapters pro")
+    assert completed(spawn, "platform wai") == ["wait"]  # a plugin's
+
+
+def test_a_completion_that_fails_is_silent(spawn: Spawn, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert completed(spawn, f"platform --store {tmp_path / 'file'} adapters show x") == []

@@ -1,0 +1,269 @@
+"""The network that is trained: its losses, where PEFT puts the adapter, and what is refused."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional
+
+from adapter_platform.core.bases import Bases
+from adapter_platform.core.engine.encoder import load_encoder, pad
+from adapter_platform.core.errors import RecipeError
+from adapter_platform.core.registry import Registry
+from adapter_platform.core.training.model import (
+    peft_config,
+    set_dropout,
+    supervised_contrastive,
+    wrap,
+)
+from adapter_platform.core.training.recipe import make_recipe
+
+from .conftest import MakeClassifier
+
+CPU = torch.device("cpu")
+TOKENS = pad([(2, 10, 11, 3), (2, 12, 3), (2, 13, 14, 15, 3), (2, 16, 3)], 0, CPU)
+CLASSES = torch.tensor([0, 1, 0, 2])
+
+
+# The losses
+
+
+def slow_contrastive(states: torch.Tensor, labels: list[int], temperature: float) -> float:
+    """L_out of Khosla et al. 2020, equation 2, term by term; anchors without positives left out."""
+    mean = [sum(column) / len(states) for column in states.T.tolist()]
+    units = []
+    for row in states.tolist():
+        centred = [x - m for x, m in zip(row, mean, strict=True)]
+        norm = math.sqrt(sum(x * x for x in centred))
+        units.append([x / norm for x in centred])
+    losses = []
+    for i, anchor in enumerate(units):
+        others = [a for a in range(len(units)) if a != i]
+        near = {
+            a: math.exp(sum(x * y for x, y in zip(anchor, units[a], strict=True)) / temperature)
+            for a in others
+        }
+        positives = [p for p in others if labels[p] == labels[i]]
+        if positives:
+            terms = [math.log(near[p] / sum(near.values())) for p in positives]
+            losses.append(-sum(terms) / len(positives))
+    return sum(losses) / len(losses)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [[0, 0, 1, 1, 2, 2, 2], [0, 1, 0, 2, 3, 4, 5], [0] * 7],
+    ids=["pairs and more", "most alone", "all one"],
+)
+@pytest.mark.parametrize("temperature", [0.1, 0.7])
+def test_the_contrastive_loss_is_that_of_the_paper(labels: list[int], temperature: float) -> None:
+    states = torch.randn(7, 5, generator=torch.Generator().manual_seed(0)) + 3
+    found = supervised_contrastive(states, torch.tensor(labels), temperature)
+    assert found.item() == pytest.approx(slow_contrastive(states, labels, temperature), rel=1e-4)
+
+
+@pytest.mark.parametrize("labels", [[0], [0, 1, 2]], ids=["one text", "all alone"])
+def test_texts_that_are_alone_with_their_label_cost_nothing(labels: list[int]) -> None:
+    states = torch.randn(len(labels), 5, requires_grad=True)
+    loss = supervised_contrastive(states, torch.tensor(labels), 0.1)
+    loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+    assert loss.item() == 0
+    assert states.grad is not None
+    assert (states.grad == 0).all()
+
+
+def test_equal_texts_give_a_finite_loss_and_gradient() -> None:
+    states = torch.ones(4, 5, requires_grad=True)
+    loss = supervised_contrastive(states, torch.tensor([0, 0, 1, 1]), 0.1)
+    loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+    assert torch.isfinite(loss)
+    assert states.grad is not None
+    assert torch.isfinite(states.grad).all()
+
+
+def test_the_loss_is_cross_entropy_with_the_classes_weights(
+    make_classifier: MakeClassifier,
+) -> None:
+    weights = torch.tensor([1.0, 5.0, 2.0])
+    model = make_classifier(loss={"class_weights": weights}).eval()
+    out = model(*TOKENS, CLASSES)
+    expected = functional.cross_entropy(out["logits"], CLASSES, weight=weights)
+    assert out["loss"].item() == pytest.approx(expected.item())
+    assert out["logits"].shape == (4, 3)
+
+
+def test_the_contrastive_share_is_mixed_in(make_classifier: MakeClassifier) -> None:
+    model = make_classifier(loss={"contrastive": 0.3, "temperature": 0.2}).eval()
+    out = model(*TOKENS, CLASSES)
+    hidden = model.encoder(input_ids=TOKENS[0], attention_mask=TOKENS[1]).last_hidden_state
+    weights = TOKENS[1].unsqueeze(-1)
+    states = (hidden * weights).sum(1) / weights.sum(1)
+    entropy = functional.cross_entropy(out["logits"], CLASSES)
+    term = supervised_contrastive(states, CLASSES, 0.2)
+    assert out["loss"].item() == pytest.approx((0.7 * entropy + 0.3 * term).item(), rel=1e-5)
+
+
+def test_the_multi_label_loss_is_binary_cross_entropy_a_label(
+    make_classifier: MakeClassifier,
+) -> None:
+    wanted = torch.tensor([[1, 0, 0], [0, 0, 0], [1, 1, 0], [0, 0, 1]])
+    weights = torch.tensor([1.0, 3.0, 3.0])
+    model = make_classifier(loss={"multi": True, "class_weights": weights}).eval()
+    out = model(*TOKENS, wanted)
+    expected = functional.binary_cross_entropy_with_logits(
+        out["logits"], wanted.float(), pos_weight=weights
+    )
+    assert out["loss"].item() == pytest.approx(expected.item())
+
+
+def test_what_is_trained_is_the_adapter_and_the_head_alone(
+    make_classifier: MakeClassifier,
+) -> None:
+    names = set(make_classifier().trained_state())
+    assert {"head.weight", "head.bias"} <= names
+    assert all("lora_" in name for name in names - {"head.weight", "head.bias"})
+
+
+def test_dropout_inside_the_base_can_be_set_or_left(make_classifier: MakeClassifier) -> None:
+    def inside(model: Any) -> set[float]:
+        found = model.encoder.get_base_model().named_modules()
+        kinds = [(n, m) for n, m in found if isinstance(m, torch.nn.Dropout) and "lora" not in n]
+        return {m.p for _, m in kinds}
+
+    model = make_classifier()
+    assert inside(model) == {0.1}
+    set_dropout(model.encoder.get_base_model(), None)
+    assert inside(model) == {0.1}
+    set_dropout(model.encoder.get_base_model(), 0.0)
+    assert inside(model) == {0.0}
+
+
+# Where PEFT puts the adapter
+
+
+def sites(model: Any) -> set[str]:
+    """The modules that carry LoRA, as the base names them."""
+    return {
+        name.removeprefix("base_model.model.").removesuffix(".lora_A.default")
+        for name, _ in model.named_modules()
+        if name.endswith(".lora_A.default")
+    }
+
+
+def encoder_sites(layers: int) -> set[str]:
+    parts = [f"attention.self.{name}" for name in ("query", "key", "value")]
+    parts += ["attention.output.dense", "intermediate.dense", "output.dense"]
+    return {f"encoder.layer.{i}.{part}" for i in range(layers) for part in parts}
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_heads_that_read_no_pooler_have_no_adapter_on_it(
+    make_classifier: MakeClassifier, pooling: str
+) -> None:
+    assert sites(make_classifier(pooling=pooling).encoder) == encoder_sites(2)
+
+
+def test_a_head_that_reads_the_pooler_has_an_adapter_on_it(
+    make_classifier: MakeClassifier,
+) -> None:
+    model = make_classifier(pooling="pooler").encoder
+    assert sites(model) == encoder_sites(2) | {"pooler.dense"}
+
+
+@pytest.mark.parametrize("method", ["IA3", "LOHA", "VERA", "OFT", "HRA", "ROAD"])
+def test_no_method_touches_a_pooler_that_the_head_does_not_read(
+    make_classifier: MakeClassifier, method: str
+) -> None:
+    settings = {"group_size": 16} if method == "ROAD" else {}
+    model = make_classifier(peft_method=method, peft=settings)
+    trained = set(model.trained_state()) - {"head.weight", "head.bias"}
+    assert trained
+    assert not [name for name in trained if "pooler" in name]
+
+
+@pytest.mark.parametrize("pooler", [True, False], ids=["pooler", "no pooler"])
+def test_wrapping_warns_of_nothing(
+    tiny_base: Path, tiny_base_without_pooler: Path, tmp_path: Path, pooler: bool
+) -> None:
+    directory = str(tiny_base if pooler else tiny_base_without_pooler)
+    base = Bases(Registry(), tmp_path).resolve(directory)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        wrap(load_encoder(base, CPU), peft_config(make_recipe(), "mean", base.id))
+
+
+# What is refused
+
+
+def refusal(pooling: Any = "mean", **settings: Any) -> RecipeError:
+    with pytest.raises(RecipeError) as error:
+        peft_config(make_recipe(settings), pooling, "tiny")
+    return error.value
+
+
+def test_an_unknown_method_or_setting_suggests_the_nearest() -> None:
+    error = refusal(peft_method="LORAA")
+    assert error.message == "there is no PEFT method named 'LORAA'"
+    assert error.hint == "did you mean 'LORA'?"
+    error = refusal(peft={"lora_alfa": 3})
+    assert error.message == "there is no setting of LORA named 'lora_alfa'"
+    assert error.hint == "did you mean 'lora_alpha'?"
+
+
+@pytest.mark.parametrize(
+    "start", ["pissa", "PiSSA_niter_4", "olora", "loftq", "eva", "corda", "lora_ga", "nonsense"]
+)
+def test_a_start_that_would_change_the_base_is_refused(start: str) -> None:
+    error = refusal(peft={"init_lora_weights": start})
+    assert repr(start) in error.message
+    assert "base's weights" in error.message
+    assert error.hint is not None
+
+
+@pytest.mark.parametrize("start", [True, "gaussian", "orthogonal"])
+def test_a_start_that_leaves_the_base_alone_is_taken(
+    make_classifier: MakeClassifier, start: Any
+) -> None:
+    make_classifier(peft={"init_lora_weights": start})
+
+
+def test_copies_of_the_bases_layers_are_refused() -> None:
+    assert "modules_to_save" in refusal(peft={"modules_to_save": ["pooler"]}).message
+
+
+@pytest.mark.parametrize("method", ["POLY", "XLORA", "CPT"])
+def test_a_method_that_needs_more_than_a_text_is_refused(method: str) -> None:
+    assert refusal(peft_method=method).message.startswith(f"{method} cannot train a classifier")
+
+
+@pytest.mark.parametrize("name", ["task_type", "inference_mode", "peft_type"])
+def test_what_the_platform_itself_decides_is_no_setting(name: str) -> None:
+    assert repr(name) in refusal(peft={name: "SEQ_CLS"}).message
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"peft": {"r": 0}},
+        {"peft": {"r": "many"}},
+        {"peft": {"lora_dropout": 2}},
+        {"peft": {"target_modules": ["nothing"]}},
+        {"peft": {"target_modules": "("}},
+        {"peft": {"bias": "some"}},
+        {"peft_method": "ADALORA"},
+        {"peft_method": "VBLORA"},
+        {"peft_method": "PREFIX_TUNING"},
+    ],
+    ids=str,
+)
+def test_settings_that_peft_cannot_use_end_in_a_sentence(
+    make_classifier: MakeClassifier, settings: dict[str, Any]
+) -> None:
+    with pytest.raises(RecipeError, match="PEFT") as error:
+        make_classifier(**settings)
+    assert "PeftType" not in error.value.message

@@ -1,0 +1,151 @@
+"""Recipes: presets, layers of settings, files, and sentences for what cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter_platform.core.errors import RecipeError, UsageError
+from adapter_platform.core.training.recipe import (
+    FILE,
+    Recipe,
+    make_recipe,
+    parse_setting,
+    read_recipe,
+)
+
+
+def test_the_seed_preset_is_the_seed() -> None:
+    recipe = make_recipe(preset="seed")
+    assert recipe.peft_method == "LORA"
+    assert recipe.peft_settings() == {
+        "r": 8,
+        "lora_alpha": 16,
+        "lora_dropout": 0.1,
+        "target_modules": ["query", "key", "value", "dense"],
+        "bias": "none",
+    }
+    assert recipe.learning_rate == 1e-4
+    assert recipe.epochs == 5
+    assert recipe.batch_size == 8
+    assert recipe.warmup == 0.1
+    assert recipe.max_length == 128
+    assert recipe.loss == "cross_entropy"
+    assert recipe.head == "trained"
+    assert recipe.base_dropout is None
+    assert recipe.class_weights == "none"
+    assert not recipe.label_texts
+
+
+def test_later_layers_win_and_peft_settings_are_merged_key_by_key() -> None:
+    recipe = make_recipe(
+        {"epochs": 3, "peft": {"r": 4, "lora_alpha": 4}},
+        {"learning_rate": 0.01, "peft": {"r": 2}},
+        preset="fast",
+    )
+    assert recipe.epochs == 3
+    assert recipe.learning_rate == 0.01
+    assert recipe.base_dropout == 0.0, "the preset's own setting stays"
+    assert recipe.peft_settings()["r"] == 2
+    assert recipe.peft_settings()["lora_alpha"] == 4
+    assert recipe.peft_settings()["lora_dropout"] == 0.1
+
+
+def test_dora_is_lora_with_its_defaults_and_use_dora() -> None:
+    settings = make_recipe({"peft_method": "dora"}).peft_settings()
+    assert settings == {**make_recipe().peft_settings(), "use_dora": True}
+
+
+def test_other_methods_begin_from_their_own_defaults() -> None:
+    assert make_recipe({"peft_method": "ia3"}).peft_settings() == {}
+    assert make_recipe({"peft_method": "LOHA", "peft": {"r": 4}}).peft_settings() == {"r": 4}
+
+
+def test_a_written_recipe_reads_back_as_the_same(tmp_path: Path) -> None:
+    recipe = make_recipe({"peft": {"r": 4}, "epochs": "auto", "seed": 7}, preset="seed")
+    recipe.write(tmp_path)
+    assert make_recipe(read_recipe(tmp_path / FILE)) == recipe
+
+
+def test_a_recipe_file_may_be_toml(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("epochs = 4\n[peft]\nr = 2\n", encoding="utf-8")
+    recipe = make_recipe(read_recipe(path))
+    assert (recipe.epochs, recipe.peft) == (4, {"r": 2})
+
+
+@pytest.mark.parametrize("content", ["{", "[1, 2]", None])
+def test_a_recipe_file_that_is_none_is_named(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "mine.json"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"mine\.json"):
+        read_recipe(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "setting"),
+    [
+        ("epochs=5", {"epochs": 5}),
+        ("learning_rate=1e-3", {"learning_rate": 1e-3}),
+        ("pooling=mean", {"pooling": "mean"}),
+        ("peft.r=4", {"peft": {"r": 4}}),
+        ('peft.target_modules=["query"]', {"peft": {"target_modules": ["query"]}}),
+        ("peft.use_rslora=true", {"peft": {"use_rslora": True}}),
+        ("base=a=b", {"base": "a=b"}),
+    ],
+)
+def test_a_setting_on_the_command_line_is_json_where_it_can_be(
+    text: str, setting: dict[str, Any]
+) -> None:
+    assert parse_setting(text) == setting
+
+
+@pytest.mark.parametrize("text", ["epochs", "=5", " = 5"])
+def test_a_setting_without_key_or_equals_sign_is_a_usage_error(text: str) -> None:
+    with pytest.raises(UsageError, match="key=value"):
+        parse_setting(text)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"epochs": 0},
+        {"epochs": -1},
+        {"epochs": "many"},
+        {"learning_rate": 0},
+        {"learning_rate": float("inf")},
+        {"learning_rate": float("nan")},
+        {"batch_size": 0},
+        {"warmup": 1.0},
+        {"loss": "hinge"},
+        {"pooling": "max"},
+        {"contrastive_weight": 1.5},
+        {"val_share": 0.6},
+        {"max_length": 2},
+        {"peft": 5},
+        {"peft": "r=4"},
+        {"peft_method": 5},
+        {"seed": "x"},
+    ],
+    ids=str,
+)
+def test_a_value_that_cannot_be_is_refused_by_the_settings_name(setting: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match=next(iter(setting))):
+        make_recipe(setting)
+
+
+def test_an_unknown_setting_or_preset_suggests_the_nearest() -> None:
+    with pytest.raises(RecipeError) as setting:
+        make_recipe({"learning_rte": 0.1})
+    assert setting.value.hint == "did you mean 'learning_rate'?"
+    with pytest.raises(RecipeError) as preset:
+        make_recipe(preset="sed")
+    assert preset.value.hint == "did you mean 'seed'?"
+
+
+def test_a_recipe_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Recipe().epochs = 3  # type: ignore[misc]  # what the test is about

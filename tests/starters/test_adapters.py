@@ -1,0 +1,72 @@
+"""The shipped adapters, on the base that they were trained on: whole, and as good as they say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from adapter_platform.core.platform import Platform
+from adapter_platform.plugins import open_platform
+
+NAMES = ("data_eng", "support", "feedback", "question_type")
+
+
+@pytest.fixture(scope="module")
+def platform(embedded_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    store = tmp_path_factory.mktemp("starters") / "store"
+    with open_platform(cache=embedded_cache, store=store) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_starter_is_whole_and_names_its_base(platform: Platform, name: str) -> None:
+    source = platform.resolve(name)
+    assert platform.store.verify(name) == []
+    base, warning = platform.bases.for_adapter(source.manifest)
+    assert (base.id, warning) == ("multilingual", "")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_starter_is_not_worse_than_the_probe_on_its_test_texts(
+    platform: Platform, name: str
+) -> None:
+    metrics = platform.resolve(name).manifest.metrics
+    primary = "macro_f1" if name == "feedback" else "accuracy"
+    assert metrics[f"test.{primary}"] >= metrics[f"test.probe.{primary}"]
+
+
+def test_evaluating_again_gives_the_figures_in_the_manifest(platform: Platform) -> None:
+    found = platform.evaluate("question_type")["metrics"]
+    kept = platform.resolve("question_type").manifest.metrics
+    for metric in ("accuracy", "coarse_accuracy"):
+        assert found[metric] == pytest.approx(kept[f"test.{metric}"], abs=0.003)
+
+
+@pytest.mark.parametrize(
+    ("text", "adapter", "label"),
+    [
+        ("数据清洗流程是什么？", "data_eng", "data_platform/cleaning"),
+        ("How do I deduplicate a table?", "data_eng", "data_platform/cleaning"),
+        ("你好呀，今天过得怎么样", "data_eng", "general_chat"),
+        ("明天北京会下雨吗", "data_eng", "irrelevant"),
+        ("I was charged twice for the same order", "support", "payment_problem"),
+        ("更新之后应用一直闪退", "feedback", "stability"),
+        ("Who invented the telephone?", "question_type", "fact/person"),
+    ],
+)
+def test_plain_questions_are_answered_rightly(
+    platform: Platform, text: str, adapter: str, label: str
+) -> None:
+    assert platform.classify(text, adapter).label == label
+
+
+def test_one_batch_may_ask_all_four(platform: Platform) -> None:
+    texts = ["数据清洗流程是什么？", "取消我的订单", "太贵了，而且客服不理人", "为什么天是蓝的"]
+    mixed = platform.classify(texts, list(NAMES))
+    assert [p.adapter for p in mixed] == list(NAMES)
+    for text, name, prediction in zip(texts, NAMES, mixed, strict=True):
+        alone = platform.classify(text, name)
+        assert alone.label == prediction.label
+        assert alone.probabilities == pytest.approx(dict(prediction.probabilities), abs=1e-5)
