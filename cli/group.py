@@ -171,6 +171,7 @@ def _misworded(error: typer.TyperException) -> int:
         output.note(message)
         return error.exit_code
     hint = f"{ctx.command_path} --help shows how it is used" if ctx is not None else None
+    message = message.replace("Value error, ", "")  # pydantic's, before a sentence of typer's
     sentence = (message[:1].lower() + message[1:]).rstrip(".")
     output.fail(PlatformError(sentence, hint))
     return error.exit_code

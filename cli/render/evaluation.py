@@ -16,23 +16,20 @@ TEXT_CELLS = 60
 def baselines(report: Mapping[str, Any]) -> Table:
     """Ours beside the baselines, on validation and test, by each figure that all have."""
     columns = [
-        (split, metric)
-        for split in SPLITS
-        if report.get(split)
-        for metric in report[split]["metrics"]
+        (split, metric) for split in SPLITS if report.get(split) for metric in _shown(report[split])
     ]
     ours = [report[split]["metrics"].get(metric) for split, metric in columns]
     rows = [("adapter", *map(percent, ours))]
     for name, by_split in (report.get("baselines") or {}).items():
         figures = [by_split.get(split, {}).get(metric) for split, metric in columns]
         rows.append((NAMES.get(name, name), *map(percent, figures)))
-    headings = [f"{split} {metric.replace('_', ' ')}>" for split, metric in columns]
+    headings = [f"{split} {_name(metric)}>" for split, metric in columns]
     return Table.of(("", *headings), rows)
 
 
 def figures(evaluation: Mapping[str, Any]) -> Table:
     """The figures of one evaluation."""
-    rows = [(name.replace("_", " "), percent(value)) for name, value in _metrics(evaluation)]
+    rows = [(_name(name), percent(value)) for name, value in evaluation["metrics"].items()]
     return Table.of(("figure", "value>"), [("texts", f"{evaluation['n']:,}"), *rows])
 
 
@@ -56,12 +53,12 @@ def per_class(evaluation: Mapping[str, Any]) -> Table:
 def slices(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
     """For each column that slices the texts, its name and the figures of each value."""
     for column, groups in (evaluation.get("slices") or {}).items():
-        metrics = [name for name, _ in _metrics(evaluation)]
+        metrics = _shown(evaluation)
         rows = [
             (str(value), f"{found['n']:,}", *(percent(found.get(name)) for name in metrics))
             for value, found in groups.items()
         ]
-        headings = [f"{name.replace('_', ' ')}>" for name in metrics]
+        headings = [f"{_name(name)}>" for name in metrics]
         yield column, Table.of((column, "texts>", *headings), rows)
 
 
@@ -82,5 +79,10 @@ def mistakes(evaluation: Mapping[str, Any], limit: int = 10) -> Table:
     )
 
 
-def _metrics(evaluation: Mapping[str, Any]) -> list[tuple[str, float]]:
-    return list(evaluation["metrics"].items())
+def _shown(evaluation: Mapping[str, Any]) -> list[str]:
+    """The figures that tables have a column for; `figures` and JSON have the others too."""
+    return [name for name in evaluation["metrics"] if name != "weighted_f1"]
+
+
+def _name(metric: str) -> str:
+    return metric.replace("_", " ").replace("f1", "F1")

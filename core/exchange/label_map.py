@@ -34,7 +34,7 @@ def read_scheme(
     """
     config = read_json(directory / CONFIG)
     config = config if isinstance(config, dict) else {}
-    where, names = "--labels", list(labels) if labels is not None else None
+    where, names = "--label", list(labels) if labels is not None else None
     if names is None:
         where, names = str(directory / FILE), _names(read_json(directory / FILE), FILE)
     if names is None:
@@ -44,7 +44,7 @@ def read_scheme(
     if names is None:
         raise SchemeError(
             f"{directory} does not say what its {classes} labels are called: it has no {FILE}",
-            "name them in the order of the logits: --labels a,b,c",
+            "name them in the order of the logits: --label a --label b ...",
         )
     if len(names) != classes:
         raise SchemeError(f"{where} names {len(names)} labels, and the classifier has {classes}")

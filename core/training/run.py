@@ -42,7 +42,7 @@ from .prepare import (
 from .trainer import TokenRows, auto_epochs, fit
 
 if TYPE_CHECKING:
-    from peft import PeftModel
+    from peft import PeftConfig, PeftModel
 
     from ..labels import LabelScheme
     from ..registry import Registry
@@ -92,9 +92,10 @@ def plan(request: TrainingRequest, workshop: Workshop) -> Plan:
     check_name(request.name)
     prepared = prepare(request, workshop)
     step_records(request, prepared.scheme, workshop.registry)
+    config = peft_config(request.recipe, prepared.pooling, prepared.base.id)
     encoder = load_encoder(prepared.base, workshop.device)
     each = seconds_a_text(encoder, prepared, workshop)
-    model = _peft_model(request, prepared, encoder)
+    model = _peft_model(request, config, encoder)
     texts = len(prepared.rows["train"])
     epochs = auto_epochs(request.recipe, texts, len(prepared.scheme.classes))
     steps = epochs * -(-texts // request.recipe.batch_size)
@@ -121,15 +122,20 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
     workshop.listener.before_training(request.name, request.recipe)
     prepared = prepare(request, workshop)
     steps = step_records(request, prepared.scheme, workshop.registry)
+    config = peft_config(request.recipe, prepared.pooling, prepared.base.id)
     for note in prepared.splits.notes:
         progress.say(note)
     progress.say("texts: " + ", ".join(f"{s} {len(prepared.rows[s])}" for s in SPLITS))
     set_seed(request.recipe.seed)
     encoder = load_encoder(prepared.base, workshop.device)
+    each = seconds_a_text(encoder, prepared, workshop)
     pools = _pools(encoder, prepared, workshop, progress, "reading with the frozen base")
     probe = _fit_on(pools, prepared)
-    model = _peft_model(request, prepared, encoder)
+    model = _peft_model(request, config, encoder)
     progress.say(trainable_line(model))
+    epochs = auto_epochs(request.recipe, len(prepared.rows["train"]), len(prepared.scheme.classes))
+    seconds = each * len(prepared.rows["train"]) * epochs * STEP_COST
+    progress.say(f"{epochs} epochs, about {max(1, round(seconds))} seconds")
     state = _state_directory(request, prepared, workshop)
     classifier = _classifier(model, prepared, request, probe.fit, workshop)
     resumed = _train_steps(classifier, prepared, request, workshop, progress, state)
@@ -193,11 +199,11 @@ def _pools(
 
 
 def _peft_model(
-    request: TrainingRequest, prepared: Prepared, encoder: torch.nn.Module
+    request: TrainingRequest, config: PeftConfig, encoder: torch.nn.Module
 ) -> PeftModel:
     set_dropout(encoder, request.recipe.base_dropout)
     with building():
-        return wrap(encoder, peft_config(request.recipe, prepared.pooling, prepared.base.id))
+        return wrap(encoder, config)
 
 
 def _classifier(

@@ -157,7 +157,12 @@ def run() -> Run:
 
     def command(*arguments: object, stdin: str | bytes | None = None, **env: str) -> Result:
         return CliRunner().invoke(
-            app, [str(a) for a in arguments], input=stdin, env=env, catch_exceptions=False
+            app,
+            [str(a) for a in arguments],
+            input=stdin,
+            env=env,
+            catch_exceptions=False,
+            prog_name="platform",
         )
 
     return command
@@ -196,13 +201,16 @@ def spawn() -> Spawn:
     return command
 
 
-def tree_hash(directory: Path) -> str:
-    """One hash over every path and byte below a directory; writers' locks do not count."""
-    digest = hashlib.sha256()
-    for path in sorted(directory.rglob("*")):
-        if path.suffix == ".lock" or path.name.startswith("."):
-            continue
-        digest.update(str(path.relative_to(directory)).encode())
-        if path.is_file():
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
+@pytest.fixture
+def tree_hash() -> Callable[[Path], str]:
+    """One hash over every path and byte below a directory, hidden ones too."""
+
+    def hashed(directory: Path) -> str:
+        digest = hashlib.sha256()
+        for path in sorted(directory.rglob("*")):
+            digest.update(str(path.relative_to(directory)).encode())
+            if path.is_file():
+                digest.update(path.read_bytes())
+        return digest.hexdigest()
+
+    return hashed

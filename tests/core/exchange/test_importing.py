@@ -212,13 +212,13 @@ def test_placeholder_names_count_as_none(stock: Stock, workshop: Workshop) -> No
     directory = stock(labels=None)
     names = {str(i): f"LABEL_{i}" for i in range(3)}
     (directory / "config.json").write_text(json.dumps({"id2label": names}))
-    assert "--labels a,b,c" in refusal(SchemeError, lambda: bring(directory, workshop))
+    assert "--label a --label b" in refusal(SchemeError, lambda: bring(directory, workshop))
 
 
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
-        (None, "--labels a,b,c"),
+        (None, "--label a --label b"),
         ({"0": "x"}, "names 1 labels, and the classifier has 3"),
         ({"0": "x", "1": "y", "3": "z"}, "each number from 0 on"),
         ({"0": "x", "1": "y", "2": None}, "each number from 0 on"),

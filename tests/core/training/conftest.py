@@ -95,14 +95,24 @@ def registry() -> Registry:
     )
 
 
+@pytest.fixture(scope="session")
+def one_thread() -> None:
+    """So little arithmetic is slowed by threads, most of all where others use the cores too."""
+    import sklearn.linear_model  # noqa: F401 (its libraries must be there to be limited)
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+
+
 @pytest.fixture
-def workshop(tmp_path: Path, registry: Registry) -> Workshop:
+def workshop(tmp_path: Path, registry: Registry, one_thread: None) -> Workshop:
     """An empty store and cache, on one thread of the CPU."""
     import torch
 
     from adapter_platform.core.training.prepare import Workshop
 
-    torch.set_num_threads(1)
     return Workshop(
         store=Store(tmp_path / "store"),
         bases=Bases(registry, tmp_path / "cache"),
@@ -145,15 +155,13 @@ def ask(tiny_base: Path, texts: str) -> MakeRequest:
 
 
 @pytest.fixture
-def make_classifier(tiny: Base) -> MakeClassifier:
+def make_classifier(tiny: Base, one_thread: None) -> MakeClassifier:
     """``make_classifier(peft_method=..., peft=..., pooling=...)``: a fresh network to train."""
     import torch
 
     from adapter_platform.core.engine.encoder import load_encoder
     from adapter_platform.core.training.model import Classifier, peft_config, wrap
     from adapter_platform.core.training.recipe import make_recipe
-
-    torch.set_num_threads(1)
 
     def make(
         *,

@@ -1,0 +1,349 @@
+"""Everything that users get wrong ends in one sentence, the right exit code, and an unchanged store.
+
+A row is a command line in a directory of bad files; what is not said in a row is in `test_*` below.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import Result
+
+from adapter_platform.plugins.testing import make_tiny_base
+
+Run = Callable[..., Result]
+Spawn = Callable[..., "subprocess.CompletedProcess[str]"]
+
+ROWS = [f"how is text number {i} of {label},{label}" for i in range(6) for label in ("a", "b")]
+GOOD = "\n".join(["text,label", *ROWS]).encode()
+FILES: Mapping[str, bytes] = {
+    "good.csv": GOOD,
+    "empty.csv": b"",
+    "header.csv": b"text,label\n",
+    "latin.csv": "text,label\nsch\xf6n,a\nh\xfcbsch,b\n".encode("latin-1"),
+    "binary.csv": bytes(range(256)) * 20,
+    "columns.csv": b"foo,bar\n1,2\n3,4\n",
+    "unlabelled.csv": b"text\none\ntwo\n",
+    "nothing.csv": b"text,label\n,\n,\n",
+    "one_class.csv": b"text,label\n" + b"".join(b"text %d,a\n" % i for i in range(9)),
+    "one_each.csv": b"text,label\none,a\ntwo,b\nthree,c\n",
+    "bad.jsonl": b"{\nnot json\n[1]\n",
+    "array.jsonl": b'["text", "label"]\n',
+    "bad.parquet": b"PAR0 this is no parquet file",
+    "data.xyz": GOOD,
+    "recipe.toml": b"epochs = \n",
+    "recipe.json": b"[1, 2]",
+    "notes.txt": b"one\n",
+}
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A command line that cannot be done.
+
+    Attributes:
+        line: its words; ``{base}`` and ``{other}`` are two base directories, ``{store}`` the store.
+        says: part of the sentence.
+        hint: part of the hint, or None where none is expected.
+        code: exit code.
+        harm: done to the store before the command runs.
+        env: further environment variables.
+    """
+
+    line: str
+    says: str
+    hint: str | None = None
+    code: int = 1
+    harm: Callable[[Path], Any] | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.line or "nothing"
+
+
+def damage(store: Path) -> None:
+    """Changes one byte of an adapter's weights."""
+    path = store / "desk" / "2" / "adapter_model.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def lose_head(store: Path) -> None:
+    (store / "desk" / "2" / "head.safetensors").unlink()
+
+
+def break_manifest(store: Path) -> None:
+    (store / "desk" / "2" / "manifest.json").write_text("{", encoding="utf-8")
+
+
+def empty_manifest(store: Path) -> None:
+    (store / "desk" / "2" / "manifest.json").write_text("{}", encoding="utf-8")
+
+
+def break_pointer(store: Path) -> None:
+    (store / "desk" / "current").write_text("newest", encoding="utf-8")
+
+
+def point_nowhere(store: Path) -> None:
+    (store / "desk" / "current").write_text("9", encoding="utf-8")
+
+
+TRAIN = "adapters train new --base {base} --data"
+
+WORDING = [
+    Bad("clasify x", "there is no command named 'clasify'", "did you mean 'classify'", 2),
+    Bad("adapters lst", "there is no command named 'lst'", "did you mean 'list'", 2),
+    Bad("adapters show", "missing argument", "--help", 2),
+    Bad("adapters list --jsn", "no such option: --jsn", "--help", 2),
+    Bad("adapters show desk extra", "unexpected extra argument", "--help", 2),
+    Bad("classify -a desk --top-k 0 x", "--top-k", "--help", 2),
+    Bad("classify -a desk --top-k many x", "--top-k", "--help", 2),
+    Bad("classify -a desk --engine quick x", "quick", "--help", 2),
+    Bad(
+        "classify -a desk --device toaster x", "the setting 'device' cannot be 'toaster'", "DEVICE"
+    ),
+    Bad("classify -a desk --input notes.txt x", "both given", "one of them", 2),
+    Bad("classify -a desk -i good.csv -o out.csv --json", "two formats", "--json", 2),
+    Bad(f"{TRAIN} good.csv --data good.csv", "given twice", "--data train=A", 2),
+    Bad(f"{TRAIN} train=good.csv --data good.csv", "does not say which split", "train=A", 2),
+    Bad(f"{TRAIN} good.csv --set epochs", "not of the form key=value", "--set epochs=5", 2),
+    Bad(f"{TRAIN} good.csv --kind fuzzy", "fuzzy", "--help", 2),
+    Bad("adapters eval desk --split dev", "there is no split 'dev'", "train, val or test", 2),
+    Bad("adapters remove desk", "needs a yes", "--yes", 2),
+]
+
+NAMES = [
+    Bad("classify -a dessk x", "there is no adapter named 'dessk'", "did you mean 'desk'"),
+    Bad("classify -a desk@9 x", "desk has no version 9", "its versions: 1, 2"),
+    Bad("classify -a desk@newest x", "does not name a version", "NAME@VERSION", 2),
+    Bad("classify x", "it is not said which adapter to ask", "--adapter", 2),
+    Bad("adapters train new", "there is no data to train 'new' from", "--data"),
+    Bad("adapters eval desk", "there is no data to judge desk@2 by", "--data"),
+    Bad("domains show suport", "there is no domain named 'suport'", "did you mean 'support'"),
+    Bad("plugins show sorces", "there is no plugin named 'sorces'", "did you mean 'sources'"),
+    Bad(f"{TRAIN} good.csv --preset sead", "no preset named 'sead'", "did you mean 'seed'"),
+    Bad(f"{TRAIN} good.csv --set epoch=3", "no recipe setting named 'epoch'", "'epochs'"),
+    Bad(f"{TRAIN} good.csv --set epochs=many", "'epochs' cannot be 'many'"),
+    Bad(f"{TRAIN} good.csv --set batch_size=0", "'batch_size' cannot be 0"),
+    Bad(f"{TRAIN} good.csv --set peft_method=LARA", "LARA", ""),
+    Bad(f"{TRAIN} good.csv --recipe none.toml", "none.toml cannot be read"),
+    Bad(f"{TRAIN} good.csv --recipe recipe.toml", "recipe.toml cannot be read"),
+    Bad(f"{TRAIN} good.csv --recipe recipe.json", "is not a table of settings"),
+    Bad("adapters train ../up --data good.csv", "cannot be named '../up'", "letters and digits", 2),
+    Bad("adapters train current --data good.csv", "the name is reserved", "", 2),
+]
+
+DATA = [
+    Bad(f"{TRAIN} none.csv", "none.csv"),
+    Bad(f"{TRAIN} .", "is a directory", ""),
+    Bad(f"{TRAIN} csv:.", "directory"),
+    Bad(f"{TRAIN} empty.csv", "empty.csv"),
+    Bad(f"{TRAIN} header.csv", "header.csv"),
+    Bad(f"{TRAIN} latin.csv", "latin.csv"),
+    Bad(f"{TRAIN} binary.csv", "binary.csv"),
+    Bad(f"{TRAIN} columns.csv", "no column for the text", "--text-column"),
+    Bad(f"{TRAIN} unlabelled.csv", "no column for the label", "--label-column"),
+    Bad(f"{TRAIN} good.csv --text-column txt", "no column 'txt'", "--text-column"),
+    Bad(f"{TRAIN} nothing.csv", "nothing.csv"),
+    Bad(f"{TRAIN} one_class.csv", "", ""),
+    Bad(f"{TRAIN} one_each.csv", "", ""),
+    Bad(f"{TRAIN} bad.jsonl", "bad.jsonl"),
+    Bad(f"{TRAIN} array.jsonl", "array.jsonl"),
+    Bad(f"{TRAIN} bad.parquet", "bad.parquet"),
+    Bad(f"{TRAIN} data.xyz", "data.xyz has the suffix '.xyz'", "csv:"),
+    Bad(f"{TRAIN} ftp:data.csv", "there is no data source named 'ftp'", ""),
+    Bad(f"{TRAIN} train=good.csv --data dev=good.csv", "dev=good.csv", ""),
+    Bad("data check empty.csv", "empty.csv"),
+    Bad("data check none.csv", "none.csv"),
+]
+
+FILE_ROWS = [
+    Bad("classify -a desk -i none.csv", "none.csv"),
+    Bad("classify -a desk -i none.txt", "none.txt cannot be read"),
+    Bad("classify -a desk -i .", "is a directory", ""),
+    Bad("classify -a desk -i columns.csv", "columns.csv has no column 'text'", "'foo', 'bar'"),
+    Bad("classify -a desk -i good.csv --text-field no", "no column 'no'", "--text-field"),
+    Bad("classify -a desk -i bad.parquet", "bad.parquet"),
+    Bad("classify -a desk -i good.csv -o no/where.csv", "there is no directory no"),
+    Bad("classify -a desk -i good.csv -o .", "is a directory", "", 2),
+    Bad("classify -a desk -i good.csv -o good.csv", "is the input too", "another --output", 2),
+    Bad("classify -a desk -i csv:good.csv -o ./good.csv", "is the input too", "another", 2),
+    Bad("classify -a desk -i good.csv -o out.xlsx", "cannot be written as '.xlsx'", ".csv", 2),
+]
+
+ADAPTERS = [
+    Bad("classify -a desk x", "is damaged: adapter_model.safetensors has changed", "", harm=damage),
+    Bad("classify -a desk x", "is damaged: head.safetensors is missing", "", harm=lose_head),
+    Bad("classify -a desk x", "cannot be read", "promote desk", harm=break_manifest),
+    Bad("classify -a desk x", "manifest", "", harm=empty_manifest),
+    Bad("adapters show desk", "cannot be read", "promote desk", harm=break_manifest),
+    Bad("classify -a desk x", "", "promote desk", harm=break_pointer),
+    Bad("classify -a desk x", "", "promote desk", harm=point_nowhere),
+    Bad("adapters promote desk@2", "is damaged", "verify", harm=damage),
+    Bad("adapters promote desk@7", "desk has no version 7", "1, 2"),
+    Bad("adapters rollback tags", "no version before tags@1"),
+    Bad("adapters remove desk@2 -y", "is current and cannot be removed", "promote desk"),
+    Bad("adapters remove nobody -y", "there is no adapter named 'nobody'", ""),
+    Bad("classify -a desk --base {other} x", "was trained on the base", "--base"),
+    Bad("classify -a desk --base no/where/at/all x", "does not exist", ""),
+    Bad("classify -a desk --base good.csv x", "is a file, not a model directory"),
+    Bad("classify -a desk --base . x", "is not a model directory"),
+    Bad("classify -a desk --engine packed x", "no packed engine", "--engine auto"),
+    Bad("adapters import none", "none does not exist", "adapter_config.json"),
+    Bad("adapters import good.csv", "is a file, not a directory", "adapter_config.json"),
+    Bad("adapters import .", "", ""),
+    Bad("adapters export desk .", "", ""),
+    Bad("adapters export desk out --format stock", "", ""),
+    Bad("adapters export desk out --format zip", "zip", "--help", 2),
+    Bad("adapters export dessk out", "there is no adapter named 'dessk'", "did you mean 'desk'"),
+    Bad("bases fetch no/where/at/all", "does not exist", ""),
+    Bad("bases fetch no-such-model-on-this-machine", "cannot be had from the Hub", ""),
+]
+
+PLACES = [
+    Bad("adapters list --store good.csv", "good.csv"),
+    Bad("classify -a desk x --store good.csv/below", "good.csv"),
+    Bad("adapters train new --data good.csv --store good.csv", "good.csv"),
+    Bad("adapters list", "the setting 'device' cannot be", "", env={"PLATFORM_DEVICE": "gpu7"}),
+    Bad("adapters list", "'batch_tokens' cannot be", "", env={"PLATFORM_BATCH_TOKENS": "lots"}),
+]
+
+TABLE = [*WORDING, *NAMES, *DATA, *FILE_ROWS, *ADAPTERS, *PLACES]
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, store_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with the bad files in it."""
+    directory = tmp_path / "workplace"
+    directory.mkdir()
+    for name, content in FILES.items():
+        (directory / name).write_bytes(content)
+    monkeypatch.chdir(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def other_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base of another width than the adapters' own."""
+    return make_tiny_base(tmp_path_factory.mktemp("bases") / "other", hidden=16, seed=5)
+
+
+def check(result: Result, bad: Bad) -> None:
+    """One sentence, a hint where one is due, the right code, no traceback, no result."""
+    assert result.exit_code == bad.code, result.output
+    assert "Traceback" not in result.output
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    hints = [line for line in result.stderr.splitlines() if line.startswith("hint: ")]
+    assert len(errors) == 1, result.stderr
+    assert bad.says in errors[0]
+    assert len(hints) <= 1
+    assert (bad.hint or "") in "".join(hints)
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("bad", TABLE, ids=str)
+def test_it_ends_in_a_sentence_and_leaves_the_store_as_it_was(
+    bad: Bad,
+    run: Run,
+    workplace: Path,
+    store_dir: Path,
+    tiny_base: Path,
+    other_base: Path,
+    tree_hash: Callable[[Path], str],
+) -> None:
+    if bad.harm:
+        bad.harm(store_dir)
+    before, files = tree_hash(store_dir), tree_hash(workplace)
+    line = bad.line.format(base=tiny_base, other=other_base, store=store_dir)
+    result = run(*line.split(), **bad.env)
+    check(result, bad)
+    if os.environ.get("SHOW_SENTENCES"):
+        print(f"\n$ platform {bad.line}\n{result.stderr}", end="")
+    assert tree_hash(store_dir) == before
+    assert tree_hash(workplace) == files
+
+
+def test_the_table_is_as_long_as_it_should_be() -> None:
+    assert len({bad.line for bad in TABLE}) >= 40
+
+
+def test_a_settings_file_that_is_broken_or_has_an_unknown_key_is_said(
+    run: Run, workplace: Path
+) -> None:
+    (workplace / "platform.toml").write_text("store = \n", encoding="utf-8")
+    check(run("adapters", "list"), Bad("", "platform.toml cannot be read"))
+    (workplace / "platform.toml").write_text('stoer = "x"\n', encoding="utf-8")
+    check(run("adapters", "list"), Bad("", "'stoer'", ""))
+
+
+def test_a_huge_text_is_answered_with_a_warning(run: Run, store_dir: Path) -> None:
+    result = run("classify", "-a", "desk", "数据 " * 500_000)
+    assert result.exit_code == 0
+    assert "warning: the text is longer" in result.stderr
+
+
+def limit_files() -> None:
+    """No file may grow beyond a few bytes, as on a disk that is full."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
+
+
+def test_a_full_disk_leaves_no_half_result_file(
+    spawn: Spawn, workplace: Path, store_dir: Path, tree_hash: Callable[[Path], str]
+) -> None:
+    before = tree_hash(store_dir)
+    line = ("classify", "-a", "desk", "-i", "good.csv", "-o", "out.csv")
+    done = spawn(*line, preexec_fn=limit_files, env={"PYTHONDONTWRITEBYTECODE": "1"})
+    assert done.returncode == 1
+    assert "error: out.csv cannot be written: File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in workplace.iterdir()) == sorted(FILES)
+    assert tree_hash(store_dir) == before
+
+
+def test_a_full_disk_ends_a_training_with_a_sentence_and_publishes_nothing(
+    spawn: Spawn,
+    workplace: Path,
+    store_dir: Path,
+    tiny_base: Path,
+    tree_hash: Callable[[Path], str],
+) -> None:
+    before = tree_hash(store_dir)
+    line = ("adapters", "train", "new", "--data", "good.csv", "--base", tiny_base)
+    settings = ("--set", "epochs=1", "--set", "max_length=16")
+    done = spawn(*line, *settings, preexec_fn=limit_files, env={"PYTHONDONTWRITEBYTECODE": "1"})
+    assert done.returncode == 1, done.stderr
+    assert "error: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert tree_hash(store_dir) == before
+
+
+def test_a_read_only_store_answers_but_takes_nothing(
+    spawn: Spawn, workplace: Path, store_dir: Path, tiny_base: Path
+) -> None:
+    shared = Path(shutil.copytree(store_dir, workplace / "shared"))
+    for path in [shared, *shared.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    somebody: dict[str, Any] = {}
+    if os.getuid() == 0:  # root may write anywhere, so the command runs as somebody else
+        somebody = {"user": 65534, "group": 65534}
+        for path in (tiny_base.parent, *workplace.parents):
+            if path.is_relative_to("/tmp/"):
+                path.chmod(0o755)
+    store = ("--store", shared)
+    assert "desk" in spawn(*store, "adapters", "list", **somebody).stdout
+    for line in (["adapters", "rollback", "desk"], ["adapters", "remove", "tags", "-y"]):
+        done = spawn(*store, *line, **somebody)
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: ")
+        assert "Traceback" not in done.stderr
+    for path in [shared, *shared.rglob("*")]:
+        path.chmod(0o755)

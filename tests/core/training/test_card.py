@@ -1,0 +1,153 @@
+"""The model card: what people and the Hub read of an adapter."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from huggingface_hub import ModelCard
+
+from adapter_platform.core.labels import Label, LabelScheme
+from adapter_platform.core.store.manifest import BaseRecord, Manifest
+from adapter_platform.core.training.card import reproduction, write_card
+from adapter_platform.core.training.recipe import make_recipe
+
+MANIFEST = Manifest(
+    name="support",
+    base=BaseRecord("multilingual", "f" * 64, hidden_size=384, layers=12),
+    scheme=LabelScheme(
+        "single",
+        (
+            Label("refund", {"en": "Refund", "zh": "退款"}, "Money back after a purchase"),
+            Label("login"),
+        ),
+    ),
+    peft_method="LORA",
+    pooling="mean",
+    max_length=64,
+    description="What customers ask.",
+    trainable_parameters=1_234_567,
+    created="2026-01-02T03:04:05+00:00",
+)
+METRICS = {"accuracy": 0.875, "macro_f1": 0.8, "weighted_f1": 0.85}
+EVALUATION = {
+    "n": 40,
+    "primary": "accuracy",
+    "metrics": METRICS,
+    "per_class": [
+        {"label": "refund", "precision": 1.0, "recall": 0.75, "f1": 0.857, "support": 20},
+        {"label": "login", "precision": 0.8, "recall": 1.0, "f1": 0.889, "support": 20},
+    ],
+    "slices": {"lang": {"en": {"n": 25, **METRICS}, "zh": {"n": 15, **METRICS, "accuracy": 0.6}}},
+    "mistakes": [],
+}
+REPORT: dict[str, Any] = {
+    "adapter": "support",
+    "splits": {"train": 320, "val": 0, "test": 40},
+    "notes": ["too few examples to hold any back for a validation split"],
+    "val": None,
+    "test": EVALUATION,
+    "baselines": {"probe": {"test": {**METRICS, "accuracy": 0.85}}, "tfidf": {}},
+}
+
+
+def card(manifest: Manifest = MANIFEST, report: dict[str, Any] = REPORT, text: str = "hi") -> str:
+    return write_card(manifest, make_recipe({"seed": 7}), report, text)
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of all table rows."""
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def code(text: str) -> str:
+    found = re.search(r"```python\n(.*?)\n```", text, re.DOTALL)
+    assert found
+    return found[1]
+
+
+def test_the_hub_reads_what_it_is_and_which_base_it_needs() -> None:
+    data = ModelCard(card()).data
+    assert data.library_name == "peft"
+    assert data.pipeline_tag == "text-classification"
+    assert data.base_model == "multilingual"
+    assert "adapter-platform" in (data.tags or [])
+
+
+def test_it_says_what_the_adapter_is_and_how_it_was_made() -> None:
+    facts = {row[0]: row[1] for row in rows(card()) if len(row) == 2}
+    assert facts["Kind"] == "single"
+    assert facts["Labels"] == "2"
+    assert facts["Base"] == "`multilingual` (ffffffffffff)"
+    assert facts["Method"] == "LORA, 1,234,567 parameters"
+    assert facts["Pooling"] == "mean"
+    assert facts["Reads"] == "64 tokens"
+    assert facts["Seed"] == "7"
+    assert "What customers ask." in card()
+    assert "Seed" not in {row[0] for row in rows(write_card(MANIFEST, None, REPORT, "hi"))}
+
+
+def test_it_lists_labels_with_their_names_for_people_and_what_belongs_to_them() -> None:
+    assert "- `refund` (Refund, 退款): Money back after a purchase\n- `login`\n" in card()
+
+
+def test_it_has_the_baselines_beside_the_adapter_in_percent() -> None:
+    found = rows(card())
+    assert ["", "this adapter", "logistic regression, frozen base"] in found
+    assert ["accuracy", "87.5", "85.0"] in found
+    assert "On the test split, 40 texts:" in card()
+    assert "On the val split" not in card()
+
+
+def test_it_has_figures_by_slice_and_by_class_and_the_notes() -> None:
+    found = rows(card())
+    assert ["lang = zh", "15", "60.0"] in found
+    assert ["refund", "100.0", "75.0", "85.7", "20"] in found
+    assert "- too few examples to hold any back for a validation split" in card()
+
+
+def test_a_hierarchy_has_its_top_level_in_the_slices_too() -> None:
+    metrics = {**METRICS, "coarse_accuracy": 0.95}
+    slices = {"lang": {"en": {"n": 25, **metrics}, "zh": {"n": 15, **metrics}}}
+    test = {**EVALUATION, "metrics": metrics, "slices": slices}
+    assert ["lang = en", "25", "87.5", "95.0"] in rows(card(report={**REPORT, "test": test}))
+
+
+def test_an_adapter_that_is_worse_than_the_probe_is_called_so() -> None:
+    warning = ["Warning", "worse than logistic regression on the frozen base"]
+    assert warning not in rows(card())
+    assert warning in rows(card(replace(MANIFEST, worse_than_probe=True)))
+
+
+def test_an_adapter_that_nobody_has_judged_is_called_so() -> None:
+    assert "Not judged" in card(report={**REPORT, "test": None, "notes": []})
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "pooler"])
+@pytest.mark.parametrize("text", ['where\'s my "money"?', "一个问题\nin two lines", "\\n {x}"])
+def test_the_lines_that_reproduce_a_prediction_are_python_and_hold_the_text(
+    pooling: str, text: str
+) -> None:
+    manifest = replace(MANIFEST, pooling=pooling)
+    tree = ast.parse(code(card(manifest, text=text)))
+    constants = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    assert text in constants
+    assert 64 in constants
+    imported = {
+        name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module] if isinstance(node, ast.ImportFrom) else ["torch"])
+    }
+    assert imported == {"torch", "peft", "transformers", "safetensors.torch"}
+
+
+def test_the_lines_take_any_directory(tmp_path: Any) -> None:
+    lines = reproduction(MANIFEST, "C:\\bases\\it's", str(tmp_path), "hi")
+    constants = [n.value for n in ast.walk(ast.parse(lines)) if isinstance(n, ast.Constant)]
+    assert "C:\\bases\\it's" in constants
+    assert str(tmp_path) in constants
