@@ -111,9 +111,8 @@ def show_log(verbose: int) -> None:
     log = logging.getLogger(LOGGER)
     for handler in [h for h in log.handlers if isinstance(h, _Lines)]:
         log.removeHandler(handler)
-    log.addHandler(_Lines())
-    log.setLevel([logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)])
-    log.propagate = False
+    log.addHandler(_Lines([logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]))
+    log.setLevel([logging.NOTSET, logging.INFO, logging.DEBUG][min(verbose, 2)])
 
 
 def printable(text: str) -> str:

@@ -10,7 +10,6 @@ import typer
 
 from .. import options, output
 from ..render.evaluation import baselines, figures, mistakes, per_class, slices
-from ..render.figures import count
 from ..render.table import draw
 
 if TYPE_CHECKING:
@@ -65,8 +64,7 @@ def _show(found: Mapping[str, Any], split: str) -> None:
         draw(table)
     if found["mistakes"]:
         output.result()
-        shown = min(MISTAKES, len(found["mistakes"]))
-        output.result(f"the {count(shown, 'most confident mistake')}:")
+        output.result("mistakes, the most confident first")
         draw(mistakes(found, MISTAKES))
 
 

@@ -51,19 +51,20 @@ def _row(entry: Listed) -> tuple[str, ...]:
         percent(ours),
         percent(probe),
         entry.layer,
-        "; ".join(_remarks(entry, manifest)),
+        "; ".join(remarks(entry, manifest)),
     )
 
 
-def _remarks(entry: Listed, manifest: Manifest) -> list[str]:
-    remarks = []
+def remarks(entry: Listed, manifest: Manifest) -> list[str]:
+    """What deserves a look: worse than the probe, a newer starter, several versions."""
+    found = []
     if manifest.worse_than_probe:
-        remarks.append("worse than the probe")
+        found.append("worse than the probe")
     if entry.newer_starter is not None:
-        remarks.append(f"a newer starter is version {entry.newer_starter}")
+        found.append(f"the starter is now version {entry.newer_starter}")
     if len(entry.versions) > 1:
-        remarks.append(f"{len(entry.versions)} versions")
-    return remarks
+        found.append(f"{len(entry.versions)} versions")
+    return found
 
 
 def scores(manifest: Manifest, split: str = "test") -> tuple[float | None, float | None]:

@@ -83,6 +83,8 @@ def load_encoder(base: Base, device: torch.device) -> torch.nn.Module:
     heads = {name.split(".")[0] for name in info["unexpected_keys"]}
     if heads:
         log.info("the base %r brings %s, which is not used", base.id, ", ".join(sorted(heads)))
+    # PEFT writes this into adapters; a directory of this machine would be nobody else's base.
+    model.name_or_path = base.id
     model.requires_grad_(False)
     return model.eval().to(device)  # type: ignore[no-any-return]  # transformers is untyped
 

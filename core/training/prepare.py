@@ -24,6 +24,7 @@ from ..tokens import TextEncoder
 from .linear import targets
 from .recipe import Recipe
 from .splits import Splits, make_splits
+from .typos import mistyped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -156,6 +157,10 @@ def prepare(request: TrainingRequest, workshop: Workshop) -> Prepared:
         judged = {example.text.lower() for example in (*splits.val, *splits.test)}
         extra = [e for e in label_texts(dataset.scheme) if e.text.lower() not in judged]
         splits = replace(splits, train=(*splits.train, *extra))
+    if recipe.typos:
+        splits = replace(
+            splits, train=(*splits.train, *mistyped(splits.train, recipe.typos, recipe.seed))
+        )
     rows: dict[str, list[tuple[int, ...]]] = {}
     densities: list[float] = []
     for split in SPLITS:

@@ -48,6 +48,7 @@ class Recipe(BaseModel):
             where the largest class has more than three times the examples of the smallest.
         label_texts: whether labels' names for people, aliases and descriptions count as training
             examples of theirs.
+        typos: share of the training texts that count once more with a typing error.
         head: ``refit`` fits the head by logistic regression on the adapted features at the end;
             ``trained`` keeps the one that was trained along.
         max_length: tokens that the adapter reads of a text, special tokens included.
@@ -73,6 +74,7 @@ class Recipe(BaseModel):
     class_weights: Literal["auto", "balanced", "none"] = "auto"
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     label_texts: bool = True
+    typos: float = Field(0.0, ge=0, le=1)
     head: Literal["refit", "trained"] = "refit"
     max_length: int = Field(128, ge=4)
     val_share: float = Field(0.1, gt=0, lt=0.5)

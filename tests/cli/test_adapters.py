@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import Result
 
+from adapter_platform.cli.adapters.listing import remarks
 from adapter_platform.core.store.store import Store
 
 Run = Callable[..., Result]
@@ -57,6 +59,13 @@ def test_an_adapter_worse_than_the_probe_is_remarked_on(
     publish_random(Store(store_dir), "weak", worse_than_probe=True)
     (row,) = [line for line in answer("adapters", "list").splitlines() if line.startswith("weak")]
     assert row.endswith("worse than the probe")
+
+
+def test_a_newer_starter_is_remarked_on(store_dir: Path) -> None:
+    (entry,) = [found for found in Store(store_dir).listing() if found.name == "tags"]
+    assert entry.manifest is not None
+    found = remarks(replace(entry, newer_starter=3), entry.manifest)
+    assert found == ["the starter is now version 3"]
 
 
 def test_the_list_as_json_says_where_and_what(as_json: Json, store_dir: Path) -> None:

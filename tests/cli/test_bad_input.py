@@ -1,6 +1,6 @@
-"""Everything that users get wrong ends in one sentence, the right exit code, and an unchanged store.
+"""What users get wrong ends in one sentence, the right exit code, and an unchanged store.
 
-A row is a command line in a directory of bad files; what is not said in a row is in `test_*` below.
+A row of the table is a command line in a directory of bad files; what no line can say follows it.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ TRAIN = "adapters train new --base {base} --data"
 WORDING = [
     Bad("clasify x", "there is no command named 'clasify'", "did you mean 'classify'", 2),
     Bad("adapters lst", "there is no command named 'lst'", "did you mean 'list'", 2),
-    Bad("adapters show", "missing argument", "--help", 2),
+    Bad("adapters show", "missing argument", "platform adapters show --help", 2),
     Bad("adapters list --jsn", "no such option: --jsn", "--help", 2),
     Bad("adapters show desk extra", "unexpected extra argument", "--help", 2),
     Bad("classify -a desk --top-k 0 x", "--top-k", "--help", 2),
@@ -154,14 +154,16 @@ DATA = [
     Bad(f"{TRAIN} unlabelled.csv", "no column for the label", "--label-column"),
     Bad(f"{TRAIN} good.csv --text-column txt", "no column 'txt'", "--text-column"),
     Bad(f"{TRAIN} nothing.csv", "nothing.csv"),
-    Bad(f"{TRAIN} one_class.csv", "", ""),
-    Bad(f"{TRAIN} one_each.csv", "", ""),
+    Bad(f"{TRAIN} one_class.csv", "every example has the same answer", "a second class"),
+    Bad(f"{TRAIN} one_each.csv", "every class has one example", "add examples"),
     Bad(f"{TRAIN} bad.jsonl", "bad.jsonl"),
     Bad(f"{TRAIN} array.jsonl", "array.jsonl"),
     Bad(f"{TRAIN} bad.parquet", "bad.parquet"),
     Bad(f"{TRAIN} data.xyz", "data.xyz has the suffix '.xyz'", "csv:"),
     Bad(f"{TRAIN} ftp:data.csv", "there is no data source named 'ftp'", ""),
-    Bad(f"{TRAIN} train=good.csv --data dev=good.csv", "dev=good.csv", ""),
+    Bad(f"{TRAIN} tst=good.csv", "there is no file tst=good.csv", ""),
+    Bad(f"{TRAIN} train=good.csv --data dev=none.csv", "there is no file none.csv", ""),
+    Bad(f"{TRAIN} test=good.csv", "", ""),
     Bad("data check empty.csv", "empty.csv"),
     Bad("data check none.csv", "none.csv"),
 ]
@@ -186,8 +188,8 @@ ADAPTERS = [
     Bad("classify -a desk x", "cannot be read", "promote desk", harm=break_manifest),
     Bad("classify -a desk x", "manifest", "", harm=empty_manifest),
     Bad("adapters show desk", "cannot be read", "promote desk", harm=break_manifest),
-    Bad("classify -a desk x", "", "promote desk", harm=break_pointer),
-    Bad("classify -a desk x", "", "promote desk", harm=point_nowhere),
+    Bad("classify -a desk x", "hold a version number", "promote desk", harm=break_pointer),
+    Bad("classify -a desk x", "is 9, which is not in", "promote desk", harm=point_nowhere),
     Bad("adapters promote desk@2", "is damaged", "verify", harm=damage),
     Bad("adapters promote desk@7", "desk has no version 7", "1, 2"),
     Bad("adapters rollback tags", "no version before tags@1"),
@@ -200,9 +202,9 @@ ADAPTERS = [
     Bad("classify -a desk --engine packed x", "no packed engine", "--engine auto"),
     Bad("adapters import none", "none does not exist", "adapter_config.json"),
     Bad("adapters import good.csv", "is a file, not a directory", "adapter_config.json"),
-    Bad("adapters import .", "", ""),
-    Bad("adapters export desk .", "", ""),
-    Bad("adapters export desk out --format stock", "", ""),
+    Bad("adapters import .", "holds no adapter", "save_pretrained"),
+    Bad("adapters export desk .", "holds something", "a new directory"),
+    Bad("adapters export desk out --format stock", "pools with 'mean'", "--format platform"),
     Bad("adapters export desk out --format zip", "zip", "--help", 2),
     Bad("adapters export dessk out", "there is no adapter named 'dessk'", "did you mean 'desk'"),
     Bad("bases fetch no/where/at/all", "does not exist", ""),

@@ -92,6 +92,14 @@ def test_reasons_to_doubt_go_to_standard_error_and_quiet_drops_them(run: Run) ->
     assert run("classify", "-a", "desk", "-q", long).stderr == ""
 
 
+def test_verbose_shows_what_is_loaded_on_standard_error(run: Run) -> None:
+    for line in (["-v", "classify", "-a", "desk", "x"], ["classify", "-a", "desk", "x", "-v"]):
+        result = run(*line)
+        assert "loaded desk@2" in result.stderr
+        assert "loaded" not in result.stdout
+    assert run("classify", "-a", "desk", "x").stderr == ""
+
+
 def test_an_adapter_that_abstains_says_so(
     run: Run, store_dir: Path, tiny_base: Path, publish_random: Callable[..., Any]
 ) -> None:

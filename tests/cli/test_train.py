@@ -119,7 +119,7 @@ def test_an_adapter_is_judged_on_other_texts(
     assert json.loads(out.read_text(encoding="utf-8")) == found
     said = answer("adapters", "eval", "desk", "--data", path)
     assert "accuracy" in said
-    assert f"{path}:4" in said  # the mistake, with where it stands
+    assert "other.csv:4" in said  # the mistake, with where it stands
     assert "zh" in said
 
 
