@@ -1,11 +1,11 @@
 """Trainings in processes of their own, killed at moments spread over one; for `test_kill`.
 
-    killed.py BASE DATA OUT TIMED PUBLISHING
+    killed.py BASE DATA OUT TIMES
 
 OUT/old is a store with support@1. In OUT/whole, support@2 is trained undisturbed. In OUT/1, OUT/2,
-... the same training is killed: TIMED times at processor times spread evenly over the undisturbed
-one, and PUBLISHING times just before changes of the store spread evenly over its publishing. Each
-is then trained again in a copy, OUT/N-again. OUT/runs.json says what became of them all.
+... the same training is killed: TIMES times at processor times spread evenly over the undisturbed
+one, and six times just before a change of the store while it publishes. Each is then trained again
+in a copy, OUT/N-again. OUT/runs.json says what became of them all.
 
 torch and its like are imported once and each training is a fork, which takes no time to start.
 """
@@ -168,9 +168,16 @@ def processor_time(process: int) -> float:
     return int(Path(f"/proc/{process}/schedstat").read_text(encoding="ascii").split()[0]) / 1e9
 
 
+def points(changes: list[str]) -> list[int]:
+    """Six changes of a publishing, numbered from 1: the first, two while files are written, either
+    rename that readers see, and what comes after the last."""
+    version, pointer = (n for n, change in enumerate(changes, 1) if change.startswith("os.rename"))
+    return [1, version // 3, 2 * version // 3, version, pointer, pointer + 1]
+
+
 def main() -> None:
-    base, data, place, *counts = sys.argv[1:]
-    out, (timed, publishing) = Path(place), map(int, counts)
+    base, data, place, timed = sys.argv[1:]
+    out, times = Path(place), int(timed)
     _ = transformers.AutoModel, transformers.BertModel, transformers.Trainer  # imported when named
     torch.set_num_threads(1)
     threadpool_limits(1)
@@ -180,14 +187,11 @@ def main() -> None:
     trainings.copy("old", "whole")
     whole = trainings.run("whole", NEW)
     runs = [whole]
-    moments = [{"kill_after": whole.seconds * (i + 0.5) / timed} for i in range(timed)]
-    changes = len(whole.changes or ())
-    points = [
-        {"stop_at": 1 + round(i * (changes - 1) / (publishing - 1))} for i in range(publishing)
-    ]
-    for number, moment in enumerate([*moments, *points], 1):
+    kills = [{"kill_after": whole.seconds * (i + 0.5) / times} for i in range(times)]
+    kills += [{"stop_at": point} for point in points(whole.changes or [])]
+    for number, kill in enumerate(kills, 1):
         trainings.copy("old", str(number))
-        runs.append(trainings.run(str(number), NEW, **moment))
+        runs.append(trainings.run(str(number), NEW, **kill))
         trainings.copy(str(number), f"{number}-again")
         runs.append(trainings.run(f"{number}-again", NEW))
     (out / "runs.json").write_text(json.dumps([asdict(run) for run in runs]), encoding="utf-8")
