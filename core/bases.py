@@ -85,10 +85,13 @@ class Bases:
             rehash: hash every file again instead of trusting unchanged size, mtime and inode.
 
         Raises:
-            BaseUnavailable: it is not here and cannot be brought, or is not a model directory.
+            BaseUnavailable: it is not here and cannot be brought, or is not a model directory, or
+                its files, hashed again, are not those that it is pinned to.
         """
         spec = self.named().get(base_id)
         path = spec.fetch(self._cache) if spec else self._directory(base_id)
+        if rehash and spec and spec.verify:
+            spec.verify(path)
         config = read_config(path)
         pooling = spec.pooling if spec else default_pooling(path)
         try:

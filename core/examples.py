@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
 from .data.cells import (
@@ -62,6 +63,11 @@ class Example:
     split: Split | None = None
     where: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)
+
+
+def place(where: str) -> str:
+    """Where a row stands, for what is published: the file's name and line, not its directory."""
+    return PurePath(where).name
 
 
 @dataclass(frozen=True, slots=True)

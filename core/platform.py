@@ -192,6 +192,7 @@ class Platform:
         """
         import numpy as np
 
+        self._check_engine(None)
         source, texts = self._resolve(adapter, {}), _texts(texts)
         rows = [np.empty((0, len(source.manifest.scheme.classes)), np.float32)]
         for start in range(0, len(texts), CHUNK):
@@ -271,8 +272,8 @@ class Platform:
             split: which of them; data without splits is judged whole.
 
         Returns:
-            what `training.evaluate.evaluate` gives; for the domain's own data ``baselines`` too,
-            from the adapter's report.
+            what `training.evaluate.evaluate` gives; on the very data that the adapter was made
+            from ``baselines`` too, from its report.
 
         Raises:
             DataError: there are no texts to judge by.
@@ -283,11 +284,14 @@ class Platform:
 
         source = self.resolve(adapter)
         manifest = source.manifest
-        examples = texts_to_judge(source, self.registry, data=data, columns=columns, split=split)
+        judging = texts_to_judge(source, self.registry, data=data, columns=columns, split=split)
+        examples = judging.examples
         logits = self.logits([example.text for example in examples], manifest.reference)
         probabilities = manifest.scheme.probabilities(logits, manifest.calibration.temperature)
         found = evaluate(probabilities, examples, manifest.scheme, manifest.calibration.thresholds)
-        report = read(source.path) if data is None else None
+        # Baselines of other texts would compare what cannot be compared.
+        same = judging.data_fingerprint == manifest.data_fingerprint
+        report = read(source.path) if same else None
         if report:
             found["baselines"] = report["baselines"]
         return {"adapter": manifest.reference, **found}

@@ -96,6 +96,8 @@ class BaseModel:
             empty: any.
         pooling: the pooling that a head uses when the recipe says ``auto``.
         license: SPDX identifier of the weights.
+        verify: raises `BaseUnavailable` where the files in a directory are not those that the
+            base is pinned to; None: it is not pinned.
     """
 
     name: str
@@ -104,6 +106,7 @@ class BaseModel:
     scripts: tuple[str, ...] = ()
     pooling: str = "mean"
     license: str = ""
+    verify: Callable[[Path], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from ..bases import Base
 from ..errors import BaseUnavailable, SettingsError
@@ -70,7 +71,7 @@ def load_encoder(base: Base, device: torch.device) -> torch.nn.Module:
             model, info = AutoModel.from_pretrained(
                 str(base.path), dtype=torch.float32, output_loading_info=True
             )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise BaseUnavailable(f"the base {base.id!r} cannot be loaded: {error}") from error
         finally:
             hf_logging.set_verbosity(verbosity)

@@ -47,6 +47,7 @@ log = logging.getLogger(__name__)
 
 COPIES = 2  # whole copies of the base, for methods that may change it
 REMEMBERED = 256  # adapters that have failed
+PASSING = (OSError, MemoryError, torch.OutOfMemoryError)  # causes that may be gone next time
 
 
 @dataclass(eq=False, slots=True)
@@ -128,7 +129,8 @@ class PeftEngine:
             if engine is not None:
                 engine._begin()
 
-        os.register_at_fork(after_in_child=begin_again)
+        if hasattr(os, "register_at_fork"):  # Windows has no fork
+            os.register_at_fork(after_in_child=begin_again)
 
     def refuses(self, adapter: AdapterSource) -> str | None:
         """Why PEFT cannot run the adapter on an encoder and leave the base as it is, or None."""
@@ -287,10 +289,11 @@ class PeftEngine:
             group.add(source)
         except (AdapterCorrupt, AdapterUnsupported) as error:
             # The files are as published, so it will fail again, and must not cost the others of
-            # the group their place each time.
-            if len(self._failed) >= REMEMBERED:
-                self._failed.clear()
-            self._failed[source.content_hash] = error
+            # the group their place each time; unless it was memory or the disk that failed.
+            if not isinstance(error.__cause__, PASSING):
+                if len(self._failed) >= REMEMBERED:
+                    self._failed.clear()
+                self._failed[source.content_hash] = error
             self._abandon(group)
             raise
         self._groups[group.key] = group

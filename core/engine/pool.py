@@ -79,7 +79,8 @@ class BasePool:
             if pool is not None:
                 pool._after_fork()
 
-        os.register_at_fork(after_in_child=after_fork)
+        if hasattr(os, "register_at_fork"):  # Windows has no fork
+            os.register_at_fork(after_in_child=after_fork)
 
     def locate(self, base_id: str) -> Base:
         """The base of this id: the one in memory where there is one, whatever became of its files.

@@ -29,6 +29,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "libraries": (dict,),
     "created": (str,),
     "tokens_per_character": (int, float),
+    "trainable_parameters": (int,),
 }
 
 
@@ -160,9 +161,26 @@ class Manifest:
         except (TypeError, ValueError, PlatformError) as error:
             raise AdapterCorrupt(f"{where} is not a manifest: {error}") from error
         wrong = next((key for key, types in TYPES.items() if not _is(manifest, key, types)), None)
+        if wrong is None:
+            wrong = manifest._wrong_figure()
         if wrong is not None:
             raise AdapterCorrupt(f"{where} is not a manifest: {wrong!r} is of the wrong type")
         return manifest
+
+    def _wrong_figure(self) -> str | None:
+        """Where a figure is none, or one that cannot be."""
+
+        def number(value: Any) -> bool:
+            return isinstance(value, int | float) and not isinstance(value, bool)
+
+        temperature, thresholds = self.calibration.temperature, self.calibration.thresholds
+        if not number(temperature) or temperature <= 0:
+            return "temperature"
+        if not isinstance(thresholds, dict) or not all(map(number, thresholds.values())):
+            return "thresholds"
+        if not all(map(number, self.metrics.values())):
+            return "metrics"
+        return None
 
     @classmethod
     def read(cls, directory: Path) -> Manifest:

@@ -4,11 +4,11 @@ mistakes with their texts."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..examples import place
 from ..labels import SEPARATOR
 from .linear import targets
 
@@ -111,7 +111,8 @@ def _metrics(
 def f1_scores(wanted: np.ndarray, given: np.ndarray) -> np.ndarray:
     """Each class's F1 ``(classes,)`` from 0/1 ``(texts, classes)``; 0 where there is nothing."""
     hits = (wanted & given).sum(axis=0)
-    return 2 * hits / np.maximum(1, wanted.sum(axis=0) + given.sum(axis=0))
+    scores: np.ndarray = 2 * hits / np.maximum(1, wanted.sum(axis=0) + given.sum(axis=0))
+    return scores
 
 
 def _per_class(wanted: np.ndarray, given: np.ndarray, scheme: LabelScheme) -> list[dict[str, Any]]:
@@ -154,7 +155,7 @@ def _mistakes(
     return [
         {
             "text": examples[i].text,
-            "where": PurePath(examples[i].where).name,
+            "where": place(examples[i].where),
             "expected": list(examples[i].labels),
             "given": [name for k, name in enumerate(classes) if given[i, k]],
             "confidence": decisions[i].confidence,

@@ -3,6 +3,7 @@ bag-of-characters baseline that each report shows beside them."""
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 # On standardised features; validation takes the one with the least log loss once calibrated.
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 TFIDF_STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+WORD = r"(?u)\b\w+\b"
 WITHOUT_VALIDATION = 1  # the index taken where there is no validation split
 
 
@@ -108,10 +110,10 @@ def tfidf_logits(
     Returns:
         logits ``(texts, classes)`` for each sequence of texts in `others`.
     """
-    union = make_union(
-        TfidfVectorizer(analyzer="char", ngram_range=(1, 4), sublinear_tf=True),
-        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b"),
-    )
+    parts = [TfidfVectorizer(analyzer="char", ngram_range=(1, 4), sublinear_tf=True)]
+    if any(re.search(WORD, text) for text in train[0]):  # else all texts are signs, ":)"
+        parts.append(TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=WORD))
+    union = make_union(*parts)
     train_x = union.fit_transform(train[0])
     val_x = union.transform(val[0]) if val[0] else np.zeros((0, train_x.shape[1]))
     best = _best_fit(scheme, (train_x, train[1]), (val_x, val[1]), TFIDF_STRENGTHS, balanced)

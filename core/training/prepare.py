@@ -13,9 +13,10 @@ import numpy as np
 import torch
 
 from ..bases import Base, Bases
+from ..data.near import normalise
 from ..engine.encoder import length_batches, pad, pooled
 from ..errors import TrainingError
-from ..examples import Dataset, Example, load_examples
+from ..examples import Dataset, Example, load_examples, place
 from ..heads import Pooling, check_pooling
 from ..labels import Kind, LabelScheme
 from ..registry import Listener, Registry, Step
@@ -104,6 +105,7 @@ class Prepared:
         wanted: targets by split (`linear.targets`).
         base: the resolved base; `pooling` what the head will read.
         balanced: whether classes are weighed.
+        notes: sentences on the data that the report keeps.
     """
 
     dataset: Dataset
@@ -114,6 +116,7 @@ class Prepared:
     wanted: Mapping[str, NDArray[np.int64]]
     balanced: bool
     tokens_per_character: float
+    notes: tuple[str, ...]
 
     @property
     def scheme(self) -> LabelScheme:
@@ -154,8 +157,8 @@ def prepare(request: TrainingRequest, workshop: Workshop) -> Prepared:
     base = workshop.bases.resolve(recipe.base or request.base_id)
     encoder = TextEncoder(base)
     if recipe.label_texts:
-        judged = {example.text.lower() for example in (*splits.val, *splits.test)}
-        extra = [e for e in label_texts(dataset.scheme) if e.text.lower() not in judged]
+        judged = {normalise(example.text) for example in (*splits.val, *splits.test)}
+        extra = [e for e in label_texts(dataset.scheme) if normalise(e.text) not in judged]
         splits = replace(splits, train=(*splits.train, *extra))
     if recipe.typos:
         splits = replace(
@@ -187,7 +190,19 @@ def prepare(request: TrainingRequest, workshop: Workshop) -> Prepared:
         wanted=wanted,
         balanced=_is_balanced(recipe, dataset.scheme, counts),
         tokens_per_character=float(np.percentile(densities, 99)),
+        notes=(*_row_notes(dataset), *dataset.notes, *splits.notes),
     )
+
+
+def _row_notes(dataset: Dataset) -> list[str]:
+    """What became of rows that are no examples: their number, and the first with its reason."""
+    if not dataset.problems:
+        return []
+    bad, first = len(dataset.problems), dataset.problems[0]
+    return [
+        f"{bad} of {bad + len(dataset.examples)} rows cannot be used, the first of them "
+        f"{place(first.where)}: {first.reason}; platform data check lists them all"
+    ]
 
 
 def features(

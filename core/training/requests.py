@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, unknown
@@ -16,10 +17,22 @@ if TYPE_CHECKING:
     from ..engine.protocol import AdapterSource
     from ..examples import Example
     from ..labels import Kind
-    from ..registry import Registry
+    from ..registry import Domain, Registry
 
 Data = str | Mapping[str, str]
 """A data URI, or URIs by split."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """Labelled texts to judge an adapter by.
+
+    Attributes:
+        data_fingerprint: of all the data that they were taken from, as manifests keep it.
+    """
+
+    examples: Sequence[Example]
+    data_fingerprint: str
 
 
 def make_request(
@@ -40,6 +53,7 @@ def make_request(
     Args:
         data: instead of the domain's own.
         settings: recipe settings over the domain's.
+        preset: replaces the domain's settings, all but its base.
 
     Raises:
         DataError: there is neither data nor a domain of this name.
@@ -53,7 +67,7 @@ def make_request(
             f"there is no data to train {name!r} from: it is no domain, and no data was given",
             f"give --data FILE; {near.hint}" if near.hint else "give --data FILE",
         )
-    recipe = make_recipe(domain.recipe if domain else {}, settings or {}, preset=preset)
+    recipe = make_recipe(_domain_recipe(domain, preset), settings or {}, preset=preset)
     return TrainingRequest(
         name=name,
         data=_by_split(data) if data is not None else domain.data if domain else {},
@@ -76,7 +90,7 @@ def texts_to_judge(
     data: Data | None = None,
     columns: Mapping[str, str] | None = None,
     split: str = "test",
-) -> Sequence[Example]:
+) -> Judging:
     """The examples of one split, as the adapter's training saw them.
 
     Data that brings no splits is judged whole; a domain's data is split as its training did.
@@ -112,13 +126,19 @@ def texts_to_judge(
         raise DataError(
             f"there are no texts in the split {split!r}", "use --split train, val or test"
         )
-    return chosen
+    return Judging(chosen, dataset.fingerprint())
 
 
 def stored_recipe(source: AdapterSource) -> Recipe:
     """The recipe that an adapter was trained by; the default where it brings none."""
     path = source.path / RECIPE
     return make_recipe(read_recipe(path)) if path.is_file() else make_recipe()
+
+
+def _domain_recipe(domain: Domain | None, preset: str | None) -> Mapping[str, Any]:
+    """The domain's settings; of those a preset that the user names leaves only the base."""
+    settings = domain.recipe if domain else {}
+    return settings if preset is None else {k: v for k, v in settings.items() if k == "base"}
 
 
 def _by_split(data: Data) -> Mapping[str, str]:

@@ -123,7 +123,7 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
     prepared = prepare(request, workshop)
     steps = step_records(request, prepared.scheme, workshop.registry)
     config = peft_config(request.recipe, prepared.pooling, prepared.base.id)
-    for note in prepared.splits.notes:
+    for note in prepared.notes:
         progress.say(note)
     progress.say("texts: " + ", ".join(f"{s} {len(prepared.rows[s])}" for s in SPLITS))
     set_seed(request.recipe.seed)
@@ -334,7 +334,7 @@ def _report(
     return reports.assemble(
         name=request.name,
         sizes={split: len(prepared.rows[split]) for split in SPLITS},
-        notes=prepared.splits.notes,
+        notes=prepared.notes,
         ours=_evaluations(judged, prepared),
         probe=_evaluations(probe, prepared),
         tfidf=_evaluations(tfidf, prepared),
@@ -399,12 +399,16 @@ def step_records(
 
 
 def is_worse(report: Mapping[str, Any]) -> bool:
-    """Whether the probe beats the adapter on validation by more than one text."""
-    ours = primary_value(report["val"])
+    """Whether the probe beats the adapter by more than one text.
+
+    On validation; on test where the data was too small for a validation split.
+    """
+    split = "val" if report["val"] else "test"
+    ours = primary_value(report[split])
     if ours is None:
         return False
-    probe = float(report["baselines"]["probe"]["val"][report["val"]["primary"]])
-    return bool(ours + 1 / report["val"]["n"] < probe)
+    probe = float(report["baselines"]["probe"][split][report[split]["primary"]])
+    return bool(ours + 1 / report[split]["n"] < probe)
 
 
 def trainable_line(model: PeftModel) -> str:

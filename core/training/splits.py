@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from ..data.near import near_duplicates
 from ..errors import DataError
-from ..examples import Example, Split
+from ..examples import Example, Split, place
 from ..labels import LabelScheme
 
 
@@ -243,7 +243,7 @@ def _leak_notes(
             twin = examples[first[groups[both[0]]]]
             notes.append(
                 f"{len(both)} of the {sum(name == split for name in side)} {word} texts also stand "
-                f"in training, word for word or nearly so: {examples[both[0]].where} and "
-                f"{twin.where}; scores on them say less"
+                f"in training, word for word or nearly so: {place(examples[both[0]].where)} and "
+                f"{place(twin.where)}; scores on them say less"
             )
     return notes

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.integrations import get_reporting_integration_callbacks
 
 from ..engine.encoder import pad
-from ..errors import RecipeError
+from ..errors import RecipeError, StoreError, TrainingError
+from ..store.disk import staging_errors
 from .model import Classifier
 from .recipe import Recipe
 
@@ -182,8 +185,26 @@ def fit(
 
     trainer.remove_callback(PrinterCallback)
     checkpoint = last_checkpoint(directory)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    with _checkpoint_errors(directory):
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return checkpoint is not None
+
+
+@contextmanager
+def _checkpoint_errors(directory: Path) -> Iterator[None]:
+    """Turns errors of writing checkpoints, however they are reported, into `TrainingError`."""
+    try:
+        with staging_errors(directory, directory):
+            yield
+    except (StoreError, RuntimeError) as error:
+        # On a full disk torch.save says only, in one of several ways, that its writer failed.
+        frames = (frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__))
+        if isinstance(error, RuntimeError) and torch.save.__code__ not in frames:
+            raise
+        raise TrainingError(
+            f"checkpoints cannot be written to {directory}, so the training was stopped",
+            "free some space, or name another place with PLATFORM_CACHE",
+        ) from error
 
 
 def _trackers(recipe: Recipe) -> list[TrainerCallback]:

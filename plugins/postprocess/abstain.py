@@ -24,19 +24,23 @@ class Abstain:
     def build(
         self,
         settings: Mapping[str, Any],
-        scheme: LabelScheme,  # noqa: ARG002 - the same for every scheme
+        scheme: LabelScheme,
     ) -> Callable[[Prediction], Prediction]:
         checked.only(self.name, settings, ("threshold",))
         threshold = checked.fraction(self.name, settings, "threshold")
 
         def step(prediction: Prediction) -> Prediction:
             if prediction.confidence < threshold:
-                prediction = withheld(prediction)
+                prediction = withheld(prediction, scheme)
             return replace(prediction, steps=(*prediction.steps, self.name))
 
         return step
 
 
-def withheld(prediction: Prediction) -> Prediction:
-    """The prediction without its answer; the figures stay, for whoever looks into it."""
-    return replace(prediction, label=None, display=None, abstained=True)
+def withheld(prediction: Prediction, scheme: LabelScheme) -> Prediction:
+    """The prediction without its answer; the probabilities stay, for whoever looks into it.
+
+    Of a multi-label text `labels` are the answer too, so they go with it.
+    """
+    labels = () if scheme.kind == "multi" else prediction.labels
+    return replace(prediction, label=None, labels=labels, display=None, abstained=True)

@@ -38,16 +38,16 @@ class Rollup:
 
         def step(prediction: Prediction) -> Prediction:
             if not prediction.abstained:
-                prediction = _rolled_up(prediction, threshold)
+                prediction = _rolled_up(prediction, threshold, scheme)
             return replace(prediction, steps=(*prediction.steps, self.name))
 
         return step
 
 
-def _rolled_up(prediction: Prediction, threshold: float) -> Prediction:
+def _rolled_up(prediction: Prediction, threshold: float, scheme: LabelScheme) -> Prediction:
     sure = tuple(node for node in prediction.path if node[1] >= threshold)
     if not sure:
-        return withheld(prediction)
+        return withheld(prediction, scheme)
     label, confidence = sure[-1]
     # A name for people belongs to the label that it was made from.
     display = prediction.display if label == prediction.label else None

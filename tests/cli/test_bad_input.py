@@ -224,9 +224,9 @@ TABLE = [*WORDING, *NAMES, *DATA, *FILE_ROWS, *ADAPTERS, *PLACES]
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, store_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def working_directory(tmp_path: Path, store_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory, with the bad files in it."""
-    directory = tmp_path / "workplace"
+    directory = tmp_path / "working_directory"
     directory.mkdir()
     for name, content in FILES.items():
         (directory / name).write_bytes(content)
@@ -257,7 +257,7 @@ def check(result: Result, bad: Bad) -> None:
 def test_it_ends_in_a_sentence_and_leaves_the_store_as_it_was(
     bad: Bad,
     run: Run,
-    workplace: Path,
+    working_directory: Path,
     store_dir: Path,
     tiny_base: Path,
     other_base: Path,
@@ -265,14 +265,14 @@ def test_it_ends_in_a_sentence_and_leaves_the_store_as_it_was(
 ) -> None:
     if bad.harm:
         bad.harm(store_dir)
-    before, files = tree_hash(store_dir), tree_hash(workplace)
+    before, files = tree_hash(store_dir), tree_hash(working_directory)
     line = bad.line.format(base=tiny_base, other=other_base, store=store_dir)
     result = run(*line.split(), **bad.env)
     check(result, bad)
     if os.environ.get("SHOW_SENTENCES"):
         print(f"\n$ platform {bad.line}\n{result.stderr}", end="")
     assert tree_hash(store_dir) == before
-    assert tree_hash(workplace) == files
+    assert tree_hash(working_directory) == files
 
 
 def test_the_table_is_as_long_as_it_should_be() -> None:
@@ -280,11 +280,11 @@ def test_the_table_is_as_long_as_it_should_be() -> None:
 
 
 def test_a_settings_file_that_is_broken_or_has_an_unknown_key_is_said(
-    run: Run, workplace: Path
+    run: Run, working_directory: Path
 ) -> None:
-    (workplace / "platform.toml").write_text("store = \n", encoding="utf-8")
+    (working_directory / "platform.toml").write_text("store = \n", encoding="utf-8")
     check(run("adapters", "list"), Bad("", "platform.toml cannot be read"))
-    (workplace / "platform.toml").write_text('stoer = "x"\n', encoding="utf-8")
+    (working_directory / "platform.toml").write_text('stoer = "x"\n', encoding="utf-8")
     check(run("adapters", "list"), Bad("", "'stoer'", ""))
 
 
@@ -300,7 +300,7 @@ def limit_files() -> None:
 
 
 def test_a_full_disk_leaves_no_half_result_file(
-    spawn: Spawn, workplace: Path, store_dir: Path, tree_hash: Callable[[Path], str]
+    spawn: Spawn, working_directory: Path, store_dir: Path, tree_hash: Callable[[Path], str]
 ) -> None:
     before = tree_hash(store_dir)
     line = ("classify", "-a", "desk", "-i", "good.csv", "-o", "out.csv")
@@ -308,13 +308,13 @@ def test_a_full_disk_leaves_no_half_result_file(
     assert done.returncode == 1
     assert "error: out.csv cannot be written: File too large" in done.stderr
     assert "Traceback" not in done.stderr
-    assert sorted(path.name for path in workplace.iterdir()) == sorted(FILES)
+    assert sorted(path.name for path in working_directory.iterdir()) == sorted(FILES)
     assert tree_hash(store_dir) == before
 
 
 def test_a_full_disk_ends_a_training_with_a_sentence_and_publishes_nothing(
     spawn: Spawn,
-    workplace: Path,
+    working_directory: Path,
     store_dir: Path,
     tiny_base: Path,
     tree_hash: Callable[[Path], str],
@@ -343,15 +343,15 @@ def somebody_else() -> Iterator[None]:
 
 
 def test_a_read_only_store_is_listed_but_takes_no_change(
-    run: Run, workplace: Path, store_dir: Path, tree_hash: Callable[[Path], str]
+    run: Run, working_directory: Path, store_dir: Path, tree_hash: Callable[[Path], str]
 ) -> None:
     changes = (["adapters", "rollback", "desk"], ["adapters", "remove", "tags", "-y"])
-    shared = Path(shutil.copytree(store_dir, workplace / "shared"))
+    shared = Path(shutil.copytree(store_dir, working_directory / "shared"))
     for line in changes:  # while every module can still be read
         assert run(*line).exit_code == 0
     for path in [shared, *shared.rglob("*")]:
         path.chmod(0o555 if path.is_dir() else 0o444)
-    for path in [p for p in workplace.parents if os.getuid() == p.stat().st_uid]:
+    for path in [p for p in working_directory.parents if os.getuid() == p.stat().st_uid]:
         path.chmod(path.stat().st_mode | 0o055)
     before = tree_hash(shared)
     with somebody_else():

@@ -123,7 +123,7 @@ def test_a_setting_that_cannot_be_is_refused(with_domain: Registry) -> None:
 
 
 def judged(adapter: AdapterSource, registry: Registry, **options: Any) -> set[str]:
-    return {example.text for example in texts_to_judge(adapter, registry, **options)}
+    return {example.text for example in texts_to_judge(adapter, registry, **options).examples}
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
@@ -166,7 +166,7 @@ def test_labels_are_read_by_the_adapters_own_scheme(
     adapter: AdapterSource, with_domain: Registry, write_texts: WriteTexts
 ) -> None:
     few = write_texts({"login": 3, "refund": 3}, name="few", seed=4)
-    examples = texts_to_judge(adapter, with_domain, data=few)
+    examples = texts_to_judge(adapter, with_domain, data=few).examples
     assert {label for example in examples for label in example.labels} == {"login", "refund"}
 
 
