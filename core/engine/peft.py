@@ -121,6 +121,8 @@ class PeftEngine:
         self._closed = False
         # PEFT asks transformers for it by its old name, and says so on every user's terminal.
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        # Adapters leave the pooler out whether the base has one or not.
+        warnings.filterwarnings("ignore", "You have passed exclude_modules", UserWarning)
         self._begin()
         self_reference = weakref.ref(self)
 
