@@ -37,7 +37,7 @@ from adapter_platform.core.training.run import train
 from adapter_platform.plugins.sources.csv_file import CsvSource
 
 OLD = {"epochs": 1, "seed": 1}
-NEW = {"epochs": 4, "seed": 2}
+NEW = {"epochs": 12, "seed": 2}
 EASY = {"max_length": 32, "batch_size": 8, "base_dropout": 0.1}
 PUBLISHING = "publishing"
 OPEN_FOR_WRITING = os.O_WRONLY | os.O_RDWR

@@ -174,3 +174,10 @@ def test_tfidf_gives_no_rows_for_no_texts() -> None:
     train = (["aa aa", "bb bb", "cc cc"], np.array([0, 1, 2]))
     some, none = tfidf_logits(scheme, train, ([], np.array([])), [["aa"], []], balanced=False)
     assert (some.shape, none.shape) == ((1, 3), (0, 3))
+
+
+def test_tfidf_takes_texts_of_nothing_but_signs() -> None:
+    scheme = LabelScheme.of("single", "ab")
+    train = ([":) :)", "🙂", ":(", "🙁 :("], np.array([0, 0, 1, 1]))
+    (logits,) = tfidf_logits(scheme, train, ([], train[1][:0]), [["🙂 :)"]], balanced=False)
+    assert logits.argmax() == 0

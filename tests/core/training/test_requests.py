@@ -10,6 +10,7 @@ import pytest
 
 from adapter_platform.core.engine.protocol import AdapterSource
 from adapter_platform.core.errors import DataError, RecipeError
+from adapter_platform.core.examples import load_examples
 from adapter_platform.core.labels import LabelScheme
 from adapter_platform.core.registry import Brought, Domain, Registry, Step
 from adapter_platform.core.store.manifest import BaseRecord, Manifest
@@ -91,11 +92,14 @@ def test_what_is_said_wins_over_the_domain(with_domain: Registry) -> None:
     assert not request.promote
 
 
-def test_the_domains_recipe_wins_over_a_preset_and_settings_over_both(
+def test_a_preset_stands_in_for_the_domains_recipe_but_for_its_base(
     with_domain: Registry,
 ) -> None:
-    request = make_request("support", with_domain, "tiny", preset="seed", settings={"seed": 9})
-    assert request.recipe == make_recipe({"epochs": 4, "peft": {"r": 4}, "seed": 9}, preset="seed")
+    domain = replace(with_domain.domain("support"), recipe={"epochs": 4, "base": "minilm"})
+    registry = replace(with_domain, domains={"support": Brought(domain, "mine")})
+    request = make_request("support", registry, "tiny", preset="seed", settings={"seed": 9})
+    assert request.recipe == make_recipe({"base": "minilm", "seed": 9}, preset="seed")
+    assert request.base_id == "minilm"
 
 
 def test_another_kind_makes_the_scheme_anew(with_domain: Registry) -> None:
@@ -130,8 +134,6 @@ def judged(adapter: AdapterSource, registry: Registry, **options: Any) -> set[st
 def test_a_domains_texts_are_split_as_its_training_split_them(
     adapter: AdapterSource, with_domain: Registry, split: str
 ) -> None:
-    from adapter_platform.core.examples import load_examples
-
     examples = load_examples(with_domain.domain("support").data, with_domain, scheme=SCHEME)
     made = make_splits(examples.examples, SCHEME, seed=5, val_share=0.1, test_share=0.3)
     expected = {example.text for example in getattr(made, split)}
@@ -143,7 +145,10 @@ def test_data_without_splits_is_judged_whole(
     adapter: AdapterSource, with_domain: Registry, write_texts: WriteTexts
 ) -> None:
     other = write_texts(dict.fromkeys(TOPICS, 3), name="other", seed=4)
-    assert len(judged(adapter, with_domain, data=other)) == 9
+    judging = texts_to_judge(adapter, with_domain, data=other)
+    assert len(judging.examples) == 9
+    dataset = load_examples({"all": other}, with_domain, scheme=SCHEME)
+    assert judging.data_fingerprint == dataset.fingerprint()
     assert len(judged(adapter, Registry(sources=with_domain.sources), data=other)) == 9
 
 

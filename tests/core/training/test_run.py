@@ -25,7 +25,7 @@ from adapter_platform.core.labels import Label, LabelScheme
 from adapter_platform.core.registry import NullListener, Step
 from adapter_platform.core.store.manifest import Manifest, StepRecord, sha256
 from adapter_platform.core.training.prepare import Quiet, Workshop, prepare
-from adapter_platform.core.training.run import Outcome, plan, train
+from adapter_platform.core.training.run import Outcome, is_worse, plan, train
 
 from .conftest import TOPICS, MakeRequest, WriteTexts
 
@@ -310,8 +310,21 @@ def test_data_too_small_to_judge_by_is_trained_on_and_said_to_be(
     assert outcome.report["val"] is None
     assert not [key for key in outcome.manifest.metrics if key.startswith("val.")]
     assert outcome.manifest.metrics["test.probe.accuracy"] >= 0
-    assert any("validation split" in line for line in said.lines)
-    assert outcome.promoted
+    note = "too few examples to hold any back for a validation split"
+    assert note in said.lines
+    assert note in outcome.report["notes"]
+
+
+def test_rows_that_cannot_be_used_are_told_of_in_the_report(
+    ask: MakeRequest, workshop: Workshop, texts: str
+) -> None:
+    with Path(texts.removeprefix("csv:")).open("a", encoding="utf-8") as file:
+        file.write("a text without a label,\n")
+    said = Said()
+    outcome = train(ask(), workshop, said)
+    (note,) = outcome.report["notes"]
+    assert note.startswith("1 of 49 rows cannot be used, the first of them texts.csv:50: ")
+    assert note in said.lines
 
 
 # Against the probe
@@ -359,6 +372,24 @@ def test_it_becomes_current_where_that_is_allowed(workshop: Workshop, ruined: An
     assert outcome.manifest.worse_than_probe
     assert outcome.promoted
     assert workshop.store.current("support") == 1
+
+
+@pytest.mark.parametrize(
+    ("ours", "probe", "texts", "worse"),
+    [(0.8, 0.85, 40, True), (0.8, 0.82, 40, False), (0.8, 0.825, 40, False), (0.9, 0.8, 40, False)],
+)
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_more_than_one_text_decides_on_validation_or_else_on_the_test(
+    split: str, ours: float, probe: float, texts: int, worse: bool
+) -> None:
+    evaluation = {"n": texts, "primary": "accuracy", "metrics": {"accuracy": ours}}
+    baselines = {"probe": {split: {"accuracy": probe}}}
+    report = {"val": None, "test": None, split: evaluation, "baselines": baselines}
+    assert is_worse(report) == worse
+
+
+def test_nothing_to_judge_by_is_not_worse() -> None:
+    assert not is_worse({"val": None, "test": None, "baselines": {"probe": {}}})
 
 
 # Uneven classes
@@ -431,6 +462,17 @@ def test_names_for_people_count_as_training_texts_unless_they_stand_in_the_test(
     without = prepare(ask(data=data, label_texts=False, request={"scheme": scheme}), workshop)
     assert len(without.splits.train) == 24
     assert len(with_them.rows["train"]) == len(with_them.wanted["train"]) == 26
+
+
+def test_a_share_of_the_texts_counts_once_more_with_a_typing_error(
+    ask: MakeRequest, workshop: Workshop
+) -> None:
+    plain, more = (prepare(ask(typos=share), workshop).splits for share in (0.0, 0.5))
+    assert more.train[: len(plain.train)] == plain.train
+    added = more.train[len(plain.train) :]
+    assert len(added) == pytest.approx(len(plain.train) / 2, abs=1)
+    assert not {e.text for e in added} & {e.text for e in plain.train}
+    assert (more.val, more.test) == (plain.val, plain.test)
 
 
 # What is refused, before any work
