@@ -42,18 +42,20 @@ def draw(table: Table) -> None:
         for line in plain(table):
             output.result(line)
         return
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table as RichTable
     from rich.text import Text
 
     # Drawn into a string first: a broken pipe or full disk then fails in one place only.
     console = Console(highlight=False)
-    if sum(min(cells, FOLDED) + len(GAP) for cells in widths(table)) > console.width:
+    table = without_empty_columns(table)
+    if sum(min(cells, FOLDED) + 1 for cells in widths(table)) > console.width + 1:
         for line in stacked(table):
             output.result(line)
         return
-    drawn = RichTable(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    roomy = sum(cells + len(GAP) for cells in widths(table)) <= console.width + len(GAP)
+    gap = len(GAP) if roomy else 1
+    drawn = RichTable(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
     for (heading, right), cells in zip(table.columns(), widths(table), strict=True):
         drawn.add_column(
             Text(heading),
@@ -76,6 +78,15 @@ def plain(table: Table) -> list[str]:
         GAP.join(pad(*cell) for cell in zip(line, widths(table), rights, strict=True)).rstrip()
         for line in (headings, *table.rows)
     ]
+
+
+def without_empty_columns(table: Table) -> Table:
+    """The table without the columns in which no row says anything; width is dear on a screen."""
+    kept = [i for i in range(len(table.headings)) if any(row[i] for row in table.rows)]
+    return Table(
+        tuple(table.headings[i] for i in kept),
+        tuple(tuple(row[i] for i in kept) for row in table.rows),
+    )
 
 
 def stacked(table: Table) -> list[str]:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from adapter_platform.cli.render.table import Table, plain, shorten, width
+from adapter_platform.cli.render.table import (
+    Table,
+    plain,
+    shorten,
+    stacked,
+    width,
+    without_empty_columns,
+)
 
 
 def test_chinese_characters_count_two_cells_so_that_columns_line_up() -> None:
@@ -33,3 +40,13 @@ def test_escape_sequences_in_data_reach_no_terminal() -> None:
 def test_a_long_text_is_cut_by_cells_not_by_characters() -> None:
     assert shorten("数据清洗流程", 7) == "数据清…"
     assert shorten("short", 7) == "short"
+
+
+def test_columns_that_say_nothing_take_no_room_on_a_screen() -> None:
+    table = Table.of(("name", "remark", "n>"), [("a", "", "1"), ("b", "", "2")])
+    assert without_empty_columns(table).headings == ("name", "n>")
+
+
+def test_a_screen_too_narrow_for_columns_gets_a_block_a_row() -> None:
+    table = Table.of(("name", "n>"), [("a", "1"), ("b", "")])
+    assert stacked(table) == ["name  a", "n     1", "", "name  b"]

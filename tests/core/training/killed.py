@@ -68,7 +68,7 @@ class Announcing(NullListener):
 
     def __init__(self, root: Path, log: Path, stop_at: int) -> None:
         self._root, self._stop_at = root, stop_at
-        self._log = os.open(log, os.O_WRONLY | os.O_CREAT)
+        self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         self._changes = -1
         sync = os.fsync  # raises no audit event
 
@@ -128,7 +128,18 @@ class Trainings:
         lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
         return Run(name, status, seconds, lines[1:] if lines else None)
 
+    def killed(self, name: str, *, kill_after: float = 0.0, stop_at: int = 0) -> Run:
+        """A training over the old store that does not come to its end."""
+        while True:
+            self.copy("old", name)
+            run = self.run(name, NEW, kill_after=kill_after, stop_at=stop_at)
+            if run.status:
+                return run
+            kill_after *= 0.9  # this one was quicker than the one that was measured
+
     def copy(self, source: str, target: str) -> None:
+        """A fresh copy of what a training left."""
+        shutil.rmtree(self._out / target, ignore_errors=True)
         shutil.copytree(self._out / source, self._out / target)
 
     def _train_and_exit(
@@ -187,11 +198,11 @@ def main() -> None:
     trainings.copy("old", "whole")
     whole = trainings.run("whole", NEW)
     runs = [whole]
-    kills = [{"kill_after": whole.seconds * (i + 0.5) / times} for i in range(times)]
+    moments = [whole.seconds * (i + 0.5) / times for i in range(times)]
+    kills = [{"kill_after": moment} for moment in moments]
     kills += [{"stop_at": point} for point in points(whole.changes or [])]
     for number, kill in enumerate(kills, 1):
-        trainings.copy("old", str(number))
-        runs.append(trainings.run(str(number), NEW, **kill))
+        runs.append(trainings.killed(str(number), **kill))
         trainings.copy(str(number), f"{number}-again")
         runs.append(trainings.run(f"{number}-again", NEW))
     (out / "runs.json").write_text(json.dumps([asdict(run) for run in runs]), encoding="utf-8")
