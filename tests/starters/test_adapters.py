@@ -48,6 +48,13 @@ def test_evaluating_again_gives_the_figures_in_the_manifest(platform: Platform) 
     ("text", "adapter", "label"),
     [
         ("数据清洗流程是什么？", "data_eng", "data_platform/cleaning"),
+        pytest.param(
+            "How do I deduplicate a table?",
+            "data_eng",
+            "data_platform/cleaning",
+            # Strict: the version that answers it rightly must take this mark away.
+            marks=pytest.mark.xfail(strict=True, reason="data_eng@1 answers data_platform/backup"),
+        ),
         ("你好呀，今天过得怎么样", "data_eng", "general_chat"),
         ("明天北京会下雨吗", "data_eng", "irrelevant"),
         ("I was charged twice for the same order", "support", "payment_problem"),
