@@ -11,7 +11,10 @@ from .group import Group
 from .render.table import Table, draw, pad
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from adapter_platform.core.bases import Base
+    from adapter_platform.core.registry import BaseModel, Brought
 
 
 class BaseCommands(Group):
@@ -31,6 +34,13 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+SHOWN = {
+    "here": "yes",
+    "to build": "built at first use",
+    "to download": "downloaded at first use",
+    "not installed": "package not installed",
+}
+
 BaseId = Annotated[
     str,
     typer.Argument(
@@ -46,7 +56,8 @@ def list_bases(ctx: typer.Context, json: options.Json = False) -> None:
     """List the bases that have a name here; any directory and any Hub id is one too."""
     session = options.session(ctx)
     registry = session.load_plugins().registry
-    default = session.settings().base
+    settings = session.settings()
+    default, cache = settings.base, settings.cache
     documents: list[dict[str, Any]] = [
         {
             "name": name,
@@ -56,17 +67,28 @@ def list_bases(ctx: typer.Context, json: options.Json = False) -> None:
             "license": brought.value.license,
             "plugin": brought.plugin,
             "default": name == default,
+            "presence": _presence(brought, cache),
         }
         for name, brought in sorted(registry.bases.items())
     ]
     if json:
         output.json_document(documents)
         return
-    headings = ("name", "", "scripts", "pooling", "license", "plugin", "description")
+    headings = (
+        "name",
+        "",
+        "on this machine",
+        "scripts",
+        "pooling",
+        "license",
+        "plugin",
+        "description",
+    )
     rows = [
         (
             base["name"],
             "default" if base["default"] else "",
+            SHOWN.get(base["presence"], "-"),
             ", ".join(base["scripts"]).lower() or "any",
             base["pooling"],
             base["license"] or "-",
@@ -98,6 +120,20 @@ def verify(ctx: typer.Context, base_id: BaseId, json: options.Json = False) -> N
     ]
     for reference in wrong:
         output.warn(f"{reference} was trained on another version of this base")
+
+
+def _presence(brought: Brought[BaseModel], cache: Path) -> str | None:
+    """None where the plugin does not say, or fails to."""
+    if brought.value.presence is None:
+        return None
+    from adapter_platform.plugins.isolation import isolated, summary
+
+    def failed(error: BaseException) -> None:
+        output.warn(f"the plugin {brought.plugin!r} failed: {summary(error)}")
+
+    with isolated(failed):
+        return brought.value.presence(cache)
+    return None
 
 
 def _report(base: Base, json: bool) -> None:

@@ -92,7 +92,9 @@ def classify(
     ] = "text",
     top_k: Annotated[
         int | None,
-        typer.Option("--top-k", "-k", metavar="N", min=1, help="How many labels to show."),
+        typer.Option(
+            "--top-k", "-k", metavar="N", min=1, help="How many labels to show, with their scores."
+        ),
     ] = None,
     json: Annotated[
         bool,
@@ -198,7 +200,7 @@ def show(predictions: Sequence[Prediction], scheme: LabelScheme, wanted: Wanted)
         for line in rendering.lines(predictions[0], scheme, wanted.top_k, bars=bars):
             output.result(line)
     else:
-        draw(rendering.table(predictions, scheme))
+        draw(rendering.table(predictions, scheme, wanted.top_k))
     if wanted.quiet:
         return
     output.flush()  # the answer stands above the doubts

@@ -154,13 +154,14 @@ def split_data(given: list[str]) -> str | dict[str, str] | None:
     Raises:
         UsageError: two URIs for one split, or one without a split beside others.
     """
-    from adapter_platform.core.data.columns import SPLITS
+    from adapter_platform.core.data.columns import SPLIT_WORDS
+    from adapter_platform.core.data.example import ALL
     from adapter_platform.core.errors import UsageError
 
     by_split: dict[str, str] = {}
     for text in given:
         split, equals, uri = text.partition("=")
-        if not equals or split not in (*SPLITS, "all"):
+        if not equals or split not in (*SPLIT_WORDS, ALL):
             split, uri = "", text
         if split in by_split:
             what = f"for the split {split!r}" if split else "without a split"

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
+import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import BaseMismatch, BaseUnavailable, unknown
-from .store.manifest import BaseRecord, sha256
+from .hashes import remembered_hashes
+from .model_directory import FETCHED, INDEX, WEIGHTS, decisive_files, default_pooling, read_config
+from .store.manifest import BaseRecord
 
 if TYPE_CHECKING:
     from .registry import BaseModel, Registry
     from .store.manifest import Manifest
 
-log = logging.getLogger(__name__)
-
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
-TOKENIZERS = ("tokenizer.json", "vocab.txt", "sentencepiece.bpe.model", "spiece.model")
-HUB_FILES = (
-    *("config.json", "*.safetensors", "*.safetensors.index.json", *TOKENIZERS),
-    *("tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt"),
-)
 # Written by whoever saved the file last; no answer depends on them.
 INCIDENTAL = ("_name_or_path", "transformers_version", "torch_dtype", "dtype", "architectures")
+ELSEWHERE = (
+    "if it lies elsewhere, say where: --base DIRECTORY; for good, export the adapter and import it "
+    "again with --base DIRECTORY"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +33,7 @@ class Base:
     """A base that lies on this machine.
 
     Attributes:
-        id: registry name, Hub id, or the directory as it was given.
+        id: registry name, Hub id, or a directory's absolute path.
         path: a Hugging Face model directory.
         fingerprint: SHA-256 over weights, tokenizer and configuration.
         scripts: Unicode scripts that it reads; empty: not declared.
@@ -78,8 +75,11 @@ class Bases:
         """The bases that plugins brought, by id."""
         return {name: brought.value for name, brought in self._registry.bases.items()}
 
-    def resolve(self, base_id: str, *, rehash: bool = False) -> Base:
-        """The base of this id, built or downloaded if need be.
+    def resolve(self, given: str, *, rehash: bool = False) -> Base:
+        """The base that somebody names, built or downloaded if need be.
+
+        A name that a plugin brought comes first (``./minilm`` is a directory all the same), then an
+        existing directory, from here or absolute; anything else that looks like one is a Hub id.
 
         Args:
             rehash: hash every file again instead of trusting unchanged size, mtime and inode.
@@ -88,14 +88,54 @@ class Bases:
             BaseUnavailable: it is not here and cannot be brought, or is not a model directory, or
                 its files, hashed again, are not those that it is pinned to.
         """
+        return self._base(self._identify(given), rehash)
+
+    def for_adapter(self, manifest: Manifest, location: str | None = None) -> tuple[Base, str]:
+        """The base that an adapter runs on, and a warning sentence or "".
+
+        Args:
+            location: where the adapter's own base lies, if not where its id says.
+
+        Raises:
+            BaseUnavailable: it is not here.
+            BaseMismatch: what is there is another model.
+        """
+        base = self.resolve(location) if location is not None else self._recorded(manifest)
+        return base, check_base(manifest, base)
+
+    def _identify(self, given: str) -> str:
+        """The id that means the same in every working directory."""
+        if not given.strip():  # would be the working directory
+            raise BaseUnavailable("a base needs a name", "platform bases list shows names")
+        if given in self._registry.bases:
+            return given
+        # Not pathlib's own: they raise for ~nobody, and for what is too long to be a path.
+        local = os.path.expanduser(given)  # noqa: PTH111
+        if os.path.isdir(local):  # noqa: PTH112
+            return str(Path(local).resolve())
+        if os.path.exists(local):  # noqa: PTH110
+            raise BaseUnavailable(f"the base {given!r} is a file, not a model directory")
+        return given
+
+    def _recorded(self, manifest: Manifest) -> Base:
+        """As a manifest names it: nothing in the working directory is meant by it."""
+        record = manifest.base
+        try:
+            return self._base(record.id)
+        except BaseUnavailable as error:
+            raise BaseUnavailable(
+                f"{manifest.reference} needs the base {record.id!r} ({record.fingerprint[:12]}): "
+                f"{error.message}",
+                error.hint if record.id in self._registry.bases else ELSEWHERE,
+            ) from error
+
+    def _base(self, base_id: str, rehash: bool = False) -> Base:
         spec = self.named().get(base_id)
         path = spec.fetch(self._cache) if spec else self._directory(base_id)
-        if rehash and spec and spec.verify:
-            spec.verify(path)
         config = read_config(path)
         pooling = spec.pooling if spec else default_pooling(path)
         try:
-            return Base(
+            base = Base(
                 id=base_id,
                 path=path,
                 fingerprint=self._fingerprint(path, config, rehash),
@@ -111,31 +151,18 @@ class Bases:
             raise BaseUnavailable(
                 f"{path / 'config.json'} has no {error.args[0]!r}: no encoder of the BERT family"
             ) from error
-
-    def for_adapter(self, manifest: Manifest, location: str | None = None) -> tuple[Base, str]:
-        """The base that an adapter runs on, and a warning sentence or "".
-
-        Args:
-            location: where the adapter's own base lies, if not where its id says.
-
-        Raises:
-            BaseUnavailable: it is not here.
-            BaseMismatch: what is there is another model.
-        """
-        base = self.resolve(location or manifest.base.id)
-        return base, check_base(manifest, base)
+        if rehash and spec and spec.verify:  # after the damage, if any, is in the fingerprint
+            spec.verify(path)
+        return base
 
     def _directory(self, base_id: str) -> Path:
-        if not base_id.strip():  # would be the working directory
-            raise BaseUnavailable("a base needs a name", "platform bases list shows names")
-        local = Path(base_id).expanduser()
-        if local.is_dir():
-            return local.absolute()
-        if local.exists():
-            raise BaseUnavailable(f"the base {base_id!r} is a file, not a model directory")
+        path = Path(base_id)
+        if path.is_absolute() and os.path.isdir(path):  # noqa: PTH112 - as in _identify
+            return path
         if not HUB_ID.fullmatch(base_id):
             raise BaseUnavailable(
-                f"the base directory {base_id!r} does not exist", "platform bases list shows names"
+                f"the base directory {base_id!r} does not exist",
+                "where it has moved, give its directory now; platform bases list shows names",
             )
         return self._from_hub(base_id)
 
@@ -148,28 +175,24 @@ class Bases:
         )
 
         try:
-            return Path(snapshot_download(base_id, allow_patterns=list(HUB_FILES)))
+            path = Path(snapshot_download(base_id, allow_patterns=list(FETCHED)))
         except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
             near = unknown("base", base_id, self.named(), BaseUnavailable)
             raise BaseUnavailable(
                 f"the base {base_id!r} is no name, no directory, and cannot be had from the Hub",
                 near.hint,
             ) from error
+        if not any((path / name).is_file() for name in (WEIGHTS, INDEX)):
+            raise BaseUnavailable(
+                f"the base {base_id!r} has come from the Hub without safetensors weights, and only "
+                "those are read",
+                f"if it has others: hf download {base_id} --local-dir DIR, then platform bases "
+                "fetch DIR says how to convert them",
+            )
+        return path
 
     def _fingerprint(self, path: Path, config: dict[str, Any], rehash: bool) -> str:
-        files = _decisive_files(path)
-        stamps = {f.name: _stamp(f) for f in files}
-        key = hashlib.sha256(str(path).encode()).hexdigest()[:32]
-        record = self._cache / "fingerprints" / f"{key}.json"
-        known = {} if rehash else _read_record(record)
-        hashes: dict[str, str] = {}
-        for file in files:
-            entry = known.get(file.name)
-            fresh = isinstance(entry, dict) and entry.get("stamp") == stamps[file.name]
-            hashes[file.name] = entry["sha256"] if entry and fresh else sha256(file)
-        entries = {n: {"stamp": stamps[n], "sha256": hashes[n]} for n in hashes}
-        if entries != known:
-            _write_record(record, entries)
+        hashes = remembered_hashes(path, decisive_files(path), self._cache, rehash=rehash)
         kept = {key: value for key, value in config.items() if key not in INCIDENTAL}
         lines = [f"{name} {digest}" for name, digest in sorted(hashes.items())]
         lines.append(json.dumps(kept, sort_keys=True))
@@ -195,71 +218,7 @@ def check_base(manifest: Manifest, base: Base) -> str:
     raise BaseMismatch(
         f"{manifest.reference} was trained on the base {wanted.id!r} "
         f"({wanted.fingerprint[:12]}), and {base.id!r} ({base.fingerprint[:12]}) is another",
-        f"leave --base out, or give the directory of {wanted.id!r}",
+        ELSEWHERE
+        if base.id == wanted.id
+        else f"leave --base out, or give the directory of {wanted.id!r}",
     )
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """A model directory's `config.json`. Raises `BaseUnavailable`."""
-    try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BaseUnavailable(f"{path} is not a model directory: it has no config.json") from error
-    except (OSError, ValueError) as error:
-        raise BaseUnavailable(f"{path / 'config.json'} cannot be read: {error}") from error
-    if not isinstance(config, dict) or "model_type" not in config:
-        raise BaseUnavailable(f"{path / 'config.json'} does not name a model type")
-    return config
-
-
-def default_pooling(path: Path) -> str:
-    """``pooler`` where the checkpoint carries a trained one, else ``mean``."""
-    header = safetensors_names(path / "model.safetensors")
-    return "pooler" if any(name.endswith("pooler.dense.weight") for name in header) else "mean"
-
-
-def safetensors_names(path: Path) -> tuple[str, ...]:
-    """The tensors in a safetensors file, from its header alone; none if there is no such file."""
-    if not path.is_file():
-        return ()
-    with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        try:
-            return tuple(json.loads(file.read(min(size, 100_000_000))))
-        except ValueError as error:
-            raise BaseUnavailable(f"{path} is not a safetensors file") from error
-
-
-def _decisive_files(path: Path) -> list[Path]:
-    """The weights and the tokenizer that transformers would take."""
-    weights = next((path / name for name in WEIGHTS if (path / name).is_file()), None)
-    tokenizer = next((path / name for name in TOKENIZERS if (path / name).is_file()), None)
-    if weights is None or tokenizer is None:
-        missing = f"weights ({WEIGHTS[0]})" if weights is None else f"tokenizer ({TOKENIZERS[0]})"
-        raise BaseUnavailable(f"{path} is not a complete model directory: it has no {missing}")
-    shards = sorted(path.glob("model-*.safetensors")) if weights.suffix == ".json" else []
-    return [weights, *shards, tokenizer]
-
-
-def _stamp(path: Path) -> list[int]:
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns, status.st_ino]
-
-
-def _read_record(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return data if isinstance(data, dict) else {}
-
-
-def _write_record(path: Path, entries: dict[str, Any]) -> None:
-    """Remembers hashes; a cache that cannot be written only costs hashing again."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-            json.dump(entries, file)
-        Path(file.name).replace(path)
-    except OSError as error:
-        log.info("fingerprints are not remembered in %s: %s", path.parent, error)

@@ -1,13 +1,10 @@
-"""Examples: what labelled texts are, and how rows from a data source become them."""
+"""How rows from a data source become examples."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from .data.cells import (
     SEPARATORS,
@@ -16,13 +13,15 @@ from .data.cells import (
     clean_path,
     commonest_separator,
     find_separators,
+    look_alikes,
     looks_hierarchical,
     read_field,
     read_label,
     read_text,
     split_labels,
 )
-from .data.columns import SPLITS, Columns, check_settings, find_columns, split_of
+from .data.columns import SPLIT_WORDS, Columns, check_settings, find_columns, split_of
+from .data.example import ALL, SPLITS, Dataset, Example, Problem, Split, place
 from .data.summary import Summary, summarise
 from .data.uris import open_rows
 from .errors import DataError, SchemeError, unknown
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
     from .registry import Registry
 
 __all__ = [
+    "ALL",
+    "SPLITS",
     "Dataset",
     "Example",
     "Problem",
@@ -40,68 +41,9 @@ __all__ = [
     "Summary",
     "load_examples",
     "open_rows",
+    "place",
     "summarise",
 ]
-
-Split = Literal["train", "val", "test"]
-ALL = "all"
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One text with zero, one or several labels.
-
-    Attributes:
-        labels: canonical class names, in scheme order; for single and hierarchical exactly one.
-        split: the side the data puts it on, or None.
-        where: ``file.csv:12``, for reports.
-        fields: the row's other columns as texts (``lang``, ``slice``), to slice reports by.
-    """
-
-    text: str
-    labels: tuple[str, ...]
-    split: Split | None = None
-    where: str = ""
-    fields: Mapping[str, str] = field(default_factory=dict)
-
-
-def place(where: str) -> str:
-    """Where a row stands, for what is published: the file's name and line, not its directory."""
-    return PurePath(where).name
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One row that cannot be used: where it stands and why, as a sentence."""
-
-    where: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """Examples, the scheme that their labels belong to, and the rows that did not become any.
-
-    Attributes:
-        text_column, label_column: as the first file calls them.
-        problems: every row that is not among the examples, in order.
-        notes: sentences on what was decided, where a reader may have meant something else.
-    """
-
-    examples: tuple[Example, ...]
-    scheme: LabelScheme
-    text_column: str
-    label_column: str
-    problems: tuple[Problem, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    def fingerprint(self) -> str:
-        """SHA-256 over texts, labels and splits in order; not over where the rows stand."""
-        digest = hashlib.sha256()
-        for e in self.examples:
-            row = json.dumps([e.text, e.labels, e.split], ensure_ascii=False)
-            digest.update(row.encode("utf-8", "surrogatepass") + b"\n")
-        return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +111,7 @@ def load_examples(
         if not any(cells):
             raise DataError(f"no row of {parts[0].uri} has a label", "see the label column")
         scheme = _derived(cells, decided, separator, sure=kind is not None)
+        notes += _confusable(scheme)
     examples: list[Example] = []
     problems: list[Problem] = []
     spellings = _spellings(scheme)
@@ -191,9 +134,9 @@ def _uris(data: Mapping[str, str]) -> list[tuple[Split | None, str]]:
         raise DataError("no data is named", "name a file, for example with --data questions.csv")
     named: dict[Split | None, str] = {}
     for name, uri in data.items():
-        if name != ALL and name not in SPLITS:
-            raise unknown("split", name, (ALL, "train", "val", "test"), DataError)
-        split = None if name == ALL else SPLITS[name]
+        if name != ALL and name not in SPLIT_WORDS:
+            raise unknown("split", name, (ALL, *SPLITS), DataError)
+        split = None if name == ALL else SPLIT_WORDS[name]
         if split in named:
             raise DataError(f"the {split} split is named twice: {named[split]} and {uri}")
         named[split] = uri
@@ -288,6 +231,18 @@ def _missed_separator(cells: Iterable[Cell]) -> list[str]:
         return []
     example = min(value for value in values if found[0] in value)
     return [f"{example!r} is taken as one label; if it is several, set the kind to multi"]
+
+
+def _confusable(scheme: LabelScheme) -> list[str]:
+    groups = look_alikes(scheme.classes)
+    if not groups:
+        return []
+    others = len(groups) - 1
+    more = f", as {'does 1 more group' if others == 1 else f'do {others} more groups'}"
+    return [
+        f"the labels {', '.join(map(repr, groups[0]))} are different ones though they differ only "
+        f"in case, width, spacing or marks at the end{more if others else ''}"
+    ]
 
 
 def _derived(

@@ -6,48 +6,40 @@ Importing this imports no torch; the first classification does.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
-from .answers import Answer, Ready, read_answers
-from .bases import Base, Bases, check_base
+from .answers import Answering
+from .asked import Asked, Names, check_text, check_texts, pair, parts
+from .bases import Bases
+from .engine.choice import Engines, check_engine
 from .engine.pool import BasePool
-from .engine.protocol import AdapterSource, Row
-from .errors import AdapterUnsupported, UsageError, unknown
-from .postprocess import Chain, build_chain
-from .predictions import Prediction
+from .errors import UsageError
 from .registry import Listener, NullListener, Registry
 from .store.starters import packaged_starters
 from .store.store import Store
-from .tokens import Encoded
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     import numpy as np
     from numpy.typing import NDArray
 
-    from .engine.protocol import Engine
     from .labels import Kind
+    from .predictions import Prediction
     from .settings import Settings
     from .store.manifest import Manifest
-    from .training.prepare import Progress, TrainingRequest, Workshop
+    from .store.source import AdapterSource
+    from .training.prepare import Progress, Workshop
+    from .training.requests import Data, TrainingOptions, TrainingRequest
     from .training.run import Outcome, Plan
 
     FloatArray = NDArray[np.float32]
 
 CHUNK = 1024  # texts in memory at once, with their tokens and logits
-CHAINS = 1024  # post-processing chains kept
-ENGINES = ("auto", "packed", "peft")
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """One text, and the adapter that its name meant when the request came in."""
-
-    text: str
-    source: AdapterSource
 
 
 class Platform:
@@ -72,8 +64,9 @@ class Platform:
         self.listener: Listener = listener or NullListener()
         self.store = Store(settings.store, starters or packaged_starters())
         self.bases = Bases(registry, settings.cache)
-        self._pool = BasePool(self.bases, self._make_engine, settings.resident_bases)
-        self._chains: dict[str, Chain] = {}
+        engines = partial(Engines, settings=settings, listener=self.listener)
+        self._pool = BasePool(self.bases, engines, settings.resident_bases)
+        self._answering = Answering(self._pool, registry, self.listener)
 
     def __enter__(self) -> Platform:
         return self
@@ -101,7 +94,9 @@ class Platform:
             UsageError: no adapter is named and none can be taken.
             AdapterNotFound: no adapter has this name; the hint is the nearest.
         """
-        return self._resolve(adapter, {})
+        return self._names().source(adapter)
+
+    # Answering
 
     @overload
     def classify(
@@ -144,19 +139,15 @@ class Platform:
             AdapterNotFound: no adapter has this name; the hint is the nearest.
             PlatformError: an adapter, its base or its steps cannot be used.
         """
-        self._check_engine(engine)
+        wanted = check_engine(engine or self.settings.engine)
         if isinstance(texts, str):
             if adapter is not None and not isinstance(adapter, str):
                 raise UsageError("one text takes one adapter", "give the texts as a list too")
-            return self._predict([_Asked(texts, self._resolve(adapter, {}))], base)[0]
-        checked = _texts(texts)
-        asked = [
-            _Asked(text, source)
-            for text, source in zip(checked, self._sources(adapter, len(checked)), strict=True)
-        ]
+            asked = Asked(texts, self.resolve(adapter))
+            return self._answering.predictions([asked], base, wanted)[0]
         predictions: list[Prediction] = []
-        for start in range(0, len(asked), CHUNK):
-            predictions += self._predict(asked[start : start + CHUNK], base)
+        for part in parts(pair(texts, adapter, self._names()), CHUNK):
+            predictions += self._answering.predictions(part, base, wanted)
         return predictions
 
     def classify_stream(
@@ -177,10 +168,13 @@ class Platform:
         Raises:
             as `classify`, when the answer is due.
         """
-        self._check_engine(engine)
+        wanted = check_engine(engine or self.settings.engine)
         if chunk < 1:
             raise UsageError(f"a chunk cannot hold {chunk} texts")
-        return self._stream(iter(pairs), chunk, base)
+        names = self._names()
+        asked = (Asked(check_text(text), names.source(name)) for text, name in pairs)
+        answered = (self._answering.predictions(part, base, wanted) for part in parts(asked, chunk))
+        return chain.from_iterable(answered)
 
     def logits(
         self, texts: Sequence[str], adapter: str | None = None, *, base: str | None = None
@@ -192,39 +186,33 @@ class Platform:
         """
         import numpy as np
 
-        self._check_engine(None)
-        source, texts = self._resolve(adapter, {}), _texts(texts)
-        rows = [np.empty((0, len(source.manifest.scheme.classes)), np.float32)]
-        for start in range(0, len(texts), CHUNK):
-            asked = [_Asked(text, source) for text in texts[start : start + CHUNK]]
-            for _, answers in self._run(asked, base):
-                rows.append(np.stack([answer.logits for answer in answers]))
-        return np.concatenate(rows)
+        wanted = check_engine(self.settings.engine)
+        source = self.resolve(adapter)
+        asked = [Asked(text, source) for text in check_texts(texts)]
+        answered = (self._answering.logits(part, base, wanted) for part in parts(asked, CHUNK))
+        rows = list(chain.from_iterable(answered))
+        shape = len(asked), len(source.manifest.scheme.classes)
+        return np.array(rows, np.float32).reshape(shape)
+
+    def _names(self) -> Names:
+        return Names(self.store, self.settings.default_adapter)
 
     # Making adapters
 
     def train(
         self,
         name: str,
-        data: str | Mapping[str, str] | None = None,
+        data: Data | None = None,
         *,
-        settings: Mapping[str, Any] | None = None,
-        preset: str | None = None,
-        columns: Mapping[str, str] | None = None,
-        kind: Kind | None = None,
-        promote: bool = True,
-        allow_worse: bool = False,
         progress: Progress | None = None,
+        **options: Unpack[TrainingOptions],
     ) -> Outcome:
         """Trains an adapter and publishes it; a stopped training goes on when called the same way.
 
         Args:
             data: a data URI or file, or one for each split; None: those of the domain `name`.
-            settings: recipe settings over the domain's, ``{"epochs": 5, "peft": {"r": 4}}``.
-            columns: which columns hold what, ``{"text": "question", "label": "topic"}``.
-            kind: what labels are, where the data does not make it plain.
-            promote: make the new version current.
-            allow_worse: even where it is worse than logistic regression on the frozen base.
+            options: ``settings={"epochs": 5}``, ``columns={"text": "question"}`` and whatever else
+                `training.requests.TrainingOptions` lists.
 
         Raises:
             PlatformError: something is not fit for it; nothing was published.
@@ -232,35 +220,21 @@ class Platform:
         from .training.prepare import Quiet
         from .training.run import train
 
-        request = self._request(
-            name, data, settings, preset, columns, kind, promote=promote, allow_worse=allow_worse
-        )
+        request = self._request(name, data, options)
         return train(request, self._workshop(), progress or Quiet())
 
     def plan_training(
-        self,
-        name: str,
-        data: str | Mapping[str, str] | None = None,
-        *,
-        settings: Mapping[str, Any] | None = None,
-        preset: str | None = None,
-        columns: Mapping[str, str] | None = None,
-        kind: Kind | None = None,
-        promote: bool = True,
-        allow_worse: bool = False,
+        self, name: str, data: Data | None = None, **options: Unpack[TrainingOptions]
     ) -> Plan:
         """What `train` would do with the same arguments, checked, and how long it would take."""
         from .training.run import plan
 
-        request = self._request(
-            name, data, settings, preset, columns, kind, promote=promote, allow_worse=allow_worse
-        )
-        return plan(request, self._workshop())
+        return plan(self._request(name, data, options), self._workshop())
 
     def evaluate(
         self,
         adapter: str,
-        data: str | Mapping[str, str] | None = None,
+        data: Data | None = None,
         *,
         columns: Mapping[str, str] | None = None,
         split: str = "test",
@@ -278,23 +252,12 @@ class Platform:
         Raises:
             DataError: there are no texts to judge by.
         """
-        from .training.evaluate import evaluate
-        from .training.report import read
-        from .training.requests import texts_to_judge
+        from .training.judge import judge, texts_to_judge
 
         source = self.resolve(adapter)
-        manifest = source.manifest
         judging = texts_to_judge(source, self.registry, data=data, columns=columns, split=split)
-        examples = judging.examples
-        logits = self.logits([example.text for example in examples], manifest.reference)
-        probabilities = manifest.scheme.probabilities(logits, manifest.calibration.temperature)
-        found = evaluate(probabilities, examples, manifest.scheme, manifest.calibration.thresholds)
-        # Baselines of other texts would compare what cannot be compared.
-        same = judging.data_fingerprint == manifest.data_fingerprint
-        report = read(source.path) if same else None
-        if report:
-            found["baselines"] = report["baselines"]
-        return {"adapter": manifest.reference, **found}
+        logits = self.logits(judging.texts, source.manifest.reference)
+        return judge(source, judging, logits)
 
     def import_adapter(
         self,
@@ -337,187 +300,12 @@ class Platform:
         source = self.resolve(adapter)
         return export_adapter(source, directory, format=format, bases=self.bases)
 
-    def _request(
-        self,
-        name: str,
-        data: str | Mapping[str, str] | None,
-        settings: Mapping[str, Any] | None,
-        preset: str | None,
-        columns: Mapping[str, str] | None,
-        kind: Kind | None,
-        *,
-        promote: bool,
-        allow_worse: bool,
-    ) -> TrainingRequest:
+    def _request(self, name: str, data: Data | None, options: TrainingOptions) -> TrainingRequest:
         from .training.requests import make_request
 
-        return make_request(
-            name,
-            self.registry,
-            self.settings.base,
-            data=data,
-            settings=settings,
-            preset=preset,
-            columns=columns,
-            kind=kind,
-            promote=promote,
-            allow_worse=allow_worse,
-        )
+        return make_request(name, data, self.registry, self.settings.base, **options)
 
     def _workshop(self) -> Workshop:
-        import torch
+        from .training.prepare import open_workshop
 
-        from .engine.encoder import pick_device
-        from .training.prepare import Workshop
-
-        if self.settings.threads:
-            torch.set_num_threads(self.settings.threads)
-        return Workshop(
-            self.store,
-            self.bases,
-            self.registry,
-            self.listener,
-            pick_device(self.settings.device),
-            self.settings.batch_tokens,
-            self.settings.cache,
-        )
-
-    # Names
-
-    def _sources(self, adapter: str | Sequence[str] | None, texts: int) -> Sequence[AdapterSource]:
-        seen: dict[str | None, AdapterSource] = {}
-        if adapter is None or isinstance(adapter, str):
-            return [self._resolve(adapter, seen)] * texts if texts else []
-        if len(adapter) != texts:
-            raise UsageError(
-                f"there are {texts} texts and {len(adapter)} adapters",
-                "give one adapter for all texts, or one for each",
-            )
-        return [self._resolve(name, seen) for name in adapter]
-
-    def _resolve(self, name: str | None, seen: dict[str | None, AdapterSource]) -> AdapterSource:
-        """What a name means, found once a request: `seen` is the request's memory."""
-        if name not in seen:
-            seen[name] = self.store.resolve(self._default() if name is None else name)
-        return seen[name]
-
-    def _default(self) -> str:
-        names = self.store.names()
-        if len(names) == 1:
-            return names[0]
-        if self.settings.default_adapter:
-            return self.settings.default_adapter
-        if not names:
-            raise UsageError(
-                "there are no adapters yet", "train one: platform adapters train NAME --data FILE"
-            )
-        shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-        raise UsageError(
-            "it is not said which adapter to ask",
-            f"choose one with --adapter or PLATFORM_DEFAULT_ADAPTER: {shown}",
-        )
-
-    # Answers
-
-    def _stream(
-        self, pairs: Iterator[tuple[str, str | None]], chunk: int, base: str | None
-    ) -> Iterator[Prediction]:
-        seen: dict[str | None, AdapterSource] = {}
-        while part := list(islice(pairs, chunk)):
-            asked = [_Asked(_text(text), self._resolve(name, seen)) for text, name in part]
-            yield from self._predict(asked, base)
-
-    def _predict(self, asked: Sequence[_Asked], location: str | None) -> list[Prediction]:
-        """One batch: answered base by base, told to the listener once."""
-        chains = {a.source.content_hash: self._chain(a.source) for a in asked}
-        predictions: dict[int, Prediction] = {}
-        for ready, answers in self._run(asked, location):
-            made = read_answers(ready, answers)
-            chain = chains[ready.source.content_hash]
-            for answer, prediction in zip(answers, made, strict=True):
-                predictions[answer.index] = chain(prediction)
-        ordered = [predictions[i] for i in range(len(asked))]
-        if ordered:
-            self.listener.on_predictions(ordered)
-        return ordered
-
-    def _run(
-        self, asked: Sequence[_Asked], location: str | None
-    ) -> Iterator[tuple[Ready, list[Answer]]]:
-        """Each adapter's answers, in the order of `asked`; one engine call a base."""
-        places: dict[str, list[int]] = {}
-        for index, item in enumerate(asked):
-            places.setdefault(item.source.content_hash, []).append(index)
-        for adapters in self._by_base(asked, location):
-            with self._pool.lend(adapters[0].base) as running:
-                encoded: dict[int, Encoded] = {}
-                for ready in adapters:
-                    at = places[ready.source.content_hash]
-                    limit = ready.source.manifest.max_length
-                    ids = running.tokenizer.encode([asked[i].text for i in at], limit)
-                    encoded |= dict(zip(at, ids, strict=True))
-                rows = [Row(encoded[i].ids, asked[i].source) for i in encoded]
-                logits = dict(zip(encoded, running.engine.logits(rows), strict=True))
-                name = running.engine.name
-            for ready in adapters:
-                at = places[ready.source.content_hash]
-                answers = [Answer(i, asked[i].text, encoded[i], logits[i], name) for i in at]
-                yield ready, answers
-
-    def _by_base(self, asked: Sequence[_Asked], location: str | None) -> list[list[Ready]]:
-        """The adapters that are asked, each once, with their bases; those of one base together."""
-        sources = {item.source.content_hash: item.source for item in asked}
-        bases: dict[str, Base] = {}
-        groups: dict[str, list[Ready]] = {}
-        for source in sources.values():
-            base_id = location or source.manifest.base.id
-            if base_id not in bases:
-                bases[base_id] = self._pool.locate(base_id)
-            base = bases[base_id]
-            ready = Ready(source, base, check_base(source.manifest, base))
-            groups.setdefault(base.fingerprint, []).append(ready)
-        return list(groups.values())
-
-    def _chain(self, source: AdapterSource) -> Chain:
-        chain = self._chains.get(source.content_hash)
-        if chain is None:
-            chain = build_chain(source.manifest, self.registry)
-            if len(self._chains) >= CHAINS:
-                self._chains.clear()
-            self._chains[source.content_hash] = chain
-        return chain
-
-    def _check_engine(self, engine: str | None) -> None:
-        wanted = engine or self.settings.engine
-        if wanted not in ENGINES:
-            raise unknown("engine", wanted, ENGINES, UsageError)
-        if wanted == "packed":
-            raise AdapterUnsupported(
-                "this version has no packed engine", "use --engine auto or --engine peft"
-            )
-
-    def _make_engine(self, base: Base) -> Engine:
-        from .engine.encoder import pick_device
-        from .engine.peft import PeftEngine
-
-        settings = self.settings
-        return PeftEngine(
-            base,
-            pick_device(settings.device),
-            self.listener,
-            settings.peft_resident,
-            settings.batch_tokens,
-            settings.threads,
-        )
-
-
-def _texts(texts: Any) -> list[str]:
-    if not isinstance(texts, Sequence) or isinstance(texts, bytes):
-        raise UsageError(f"texts must be a string or a list of them, not {type(texts).__name__}")
-    return [_text(text) for text in texts]
-
-
-def _text(text: Any) -> str:
-    if not isinstance(text, str):
-        raise UsageError(f"a text must be a string, not {type(text).__name__}")
-    return text
+        return open_workshop(self.settings, self.store, self.bases, self.registry, self.listener)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from .errors import unknown
 from .labels import LabelScheme
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from .training.recipe import Recipe
 
 T = TypeVar("T")
+
+Presence = Literal["here", "to build", "to download", "not installed"]
+"""Whether a base lies on this machine, or what must happen first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,9 @@ class BaseModel:
         license: SPDX identifier of the weights.
         verify: raises `BaseUnavailable` where the files in a directory are not those that the
             base is pinned to; None: it is not pinned.
+        presence: ``presence(cache)``: what `fetch` would have to do, found in milliseconds:
+            nothing, build from files on this machine, download, or refuse as its package is not
+            installed; None: it cannot say.
     """
 
     name: str
@@ -107,6 +113,7 @@ class BaseModel:
     pooling: str = "mean"
     license: str = ""
     verify: Callable[[Path], None] | None = None
+    presence: Callable[[Path], Presence] | None = None
 
 
 @dataclass(frozen=True, slots=True)

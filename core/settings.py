@@ -54,7 +54,9 @@ class Settings(BaseSettings):
         engine: ``auto`` picks per adapter.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         threads: torch's threads for a forward pass; 0 leaves torch's own choice.
-        batch_tokens: padded tokens in one forward pass, at most.
+        batch_tokens: tokens in one forward pass, at most; with the peft engine, padded ones.
+        adapter_megabytes: of adapters that the packed engine holds before the least recently used
+            goes.
         peft_resident: adapters that one PEFT model holds before the least recently used goes.
         resident_bases: base models held in memory.
         plugins_dir: directory of single-file plugins and domain folders.
@@ -72,6 +74,7 @@ class Settings(BaseSettings):
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     threads: int = Field(0, ge=0)
     batch_tokens: int = Field(4096, ge=1)
+    adapter_megabytes: int = Field(1000, ge=0)
     peft_resident: int = Field(16, ge=1)
     resident_bases: int = Field(2, ge=1)
     plugins_dir: Path | None = None

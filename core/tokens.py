@@ -6,7 +6,7 @@ import json
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from .bases import Base
+    from .tokenizer.plain import Special
 
+TOKENIZER = "tokenizer.json"
+PLAIN_BYTES = 16_384  # read by then in a fraction of the time that `tokenizers` takes to load
 # A text's first tokens lie in its first characters; tokenising megabytes to drop them is waste.
 CHARACTERS_A_TOKEN = 64
 UNKNOWN_SHARE = 0.2
@@ -41,17 +44,33 @@ class Encoded:
 
 
 class TextEncoder:
-    """A base's tokenizer. It keeps no settings that a call changes, so threads may share it."""
+    """A base's tokenizer. It keeps no settings that a call changes, so threads may share it.
 
-    def __init__(self, base: Base) -> None:
-        self._tokenizer = _load(base.path)
-        self._unknown = self._tokenizer.token_to_id(_unknown_token(base.path))
-        bare = self._tokenizer.encode("a", add_special_tokens=False).ids
-        full = self._tokenizer.encode("a").ids
-        at = next((i for i in range(len(full)) if full[i : i + len(bare)] == bare), 0)
-        self._before = tuple(full[:at])
-        self._after = tuple(full[at + len(bare) :])
+    `tokenizers` takes most of a second to load a vocabulary of 250,000. So a process's first texts,
+    up to `PLAIN_BYTES`, are read by a plain form of it where there is one, to the same ids.
+
+    Args:
+        cache: where the plain form is kept once it has been derived; None: none is used.
+    """
+
+    def __init__(self, base: Base, cache: Path | None = None) -> None:
+        from .tokenizer import plain
+
+        self._path = base.path
+        form = plain.place(base.path, cache) if cache else None
+        self._plain = plain.load(form) if form else None
+        self._plain_bytes = PLAIN_BYTES  # that it may still read
+        special = self._plain.special if self._plain else _special(self._full, base.path)
+        self._before, self._after, self._unknown = special.before, special.after, special.unknown
         self.limit = min(base.max_positions, _positions(base.path) or base.max_positions)
+        if form and not form.exists():
+            from .tokenizer.deriving import derive
+
+            derive(self._full, special, base.path / TOKENIZER, form)
+
+    @cached_property
+    def _full(self) -> Tokenizer:
+        return _load(self._path)
 
     def encode(self, texts: Sequence[str], max_length: int) -> list[Encoded]:
         """Ids of each text, at most `max_length` with special tokens.
@@ -59,20 +78,28 @@ class TextEncoder:
         Raises:
             DataError: a text is not valid Unicode.
         """
-        room = min(max_length, self.limit) - len(self._before) - len(self._after)
+        room = max(0, min(max_length, self.limit) - len(self._before) - len(self._after))
         characters = room * CHARACTERS_A_TOKEN
         cut = [text[:characters] for text in texts]
-        try:
-            encodings = self._tokenizer.encode_batch_fast(cut, add_special_tokens=False)
-        except (UnicodeEncodeError, TypeError) as error:
-            raise DataError(f"a text is not valid Unicode: {error}") from error
         result = []
-        for text, encoding in zip(texts, encodings, strict=True):
-            ids = encoding.ids
+        for text, ids in zip(texts, self._ids(cut, room + 1), strict=True):
             long = len(ids) > room or len(text) > characters
             kept = (*self._before, *ids[:room], *self._after)
             result.append(Encoded(kept, long, kept.count(self._unknown)))
         return result
+
+    def _ids(self, texts: Sequence[str], enough: int) -> list[list[int]]:
+        """Each text's ids, or at least the first `enough` of them, without special tokens."""
+        try:
+            self._plain_bytes -= sum(len(text.encode()) for text in texts)
+        except UnicodeEncodeError as error:
+            raise DataError(f"a text is not valid Unicode: {error}") from error
+        if self._plain and self._plain_bytes >= 0:
+            found = [self._plain.ids(text, enough) for text in texts]
+            sure = [ids for ids in found if ids is not None]
+            if len(sure) == len(found):
+                return sure
+        return [e.ids for e in self._full.encode_batch_fast(texts, add_special_tokens=False)]
 
 
 def unreadable(
@@ -84,6 +111,15 @@ def unreadable(
         tokens_per_character: the adapter's training texts' 99th percentile; 0: not known.
     """
     notices = []
+    foreign = _foreign_scripts(text, base.scripts)
+    if foreign:
+        notices.append(
+            Notice(
+                "script",
+                f"the base {base.id!r} does not read {' and '.join(foreign)} text, so the answer "
+                "is a guess",
+            )
+        )
     inner = max(1, len(encoded.ids) - 2)
     if encoded.unknown / inner > UNKNOWN_SHARE:
         notices.append(
@@ -92,15 +128,11 @@ def unreadable(
                 f"{encoded.unknown} of {inner} tokens are unknown to the base {base.id!r}",
             )
         )
-    foreign = _foreign_scripts(text, base.scripts)
-    if foreign:
-        notices.append(
-            Notice("script", f"the base {base.id!r} does not read {' and '.join(foreign)} text")
-        )
     characters = len("".join(text.split()))
     dense = inner / max(1, characters)
     known = tokens_per_character > 0 and characters >= 8 and not encoded.truncated
-    if known and dense > TOKEN_EXCESS * tokens_per_character:
+    # A sign of what the other two say outright.
+    if not notices and known and dense > TOKEN_EXCESS * tokens_per_character:
         notices.append(
             Notice(
                 "token_density",
@@ -140,7 +172,7 @@ def _script_title(name: str) -> str:
 def _load(path: Path) -> Tokenizer:
     from tokenizers import Tokenizer
 
-    file = path / "tokenizer.json"
+    file = path / TOKENIZER
     if file.is_file():
         try:
             tokenizer = Tokenizer.from_file(str(file))
@@ -157,6 +189,16 @@ def _load(path: Path) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
+
+
+def _special(tokenizer: Tokenizer, path: Path) -> Special:
+    from .tokenizer.plain import Special
+
+    bare = tokenizer.encode("a", add_special_tokens=False).ids
+    full = tokenizer.encode("a").ids
+    at = next((i for i in range(len(full)) if full[i : i + len(bare)] == bare), 0)
+    unknown = tokenizer.token_to_id(_unknown_token(path))
+    return Special(tuple(full[:at]), tuple(full[at + len(bare) :]), unknown)
 
 
 def _config(path: Path, name: str) -> dict[str, Any]:

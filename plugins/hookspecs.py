@@ -35,7 +35,10 @@ def data_sources() -> Sequence[DataSource]:  # type: ignore[empty-body]  # a spe
 
 @hookspec
 def label_schemes() -> Mapping[str, LabelScheme]:  # type: ignore[empty-body]  # a specification
-    """Label schemes by name, for domains and recipes to name."""
+    """Label schemes by name, for the `domain.toml` of a folder in the plugins directory to name.
+
+    Nothing else looks them up: a `Domain` holds its scheme itself, and so does an adapter.
+    """
 
 
 @hookspec

@@ -9,12 +9,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from adapter_platform.core.data.example import ALL, SPLITS
 from adapter_platform.core.errors import PluginError, UsageError, unknown
 from adapter_platform.core.labels import LabelScheme
 from adapter_platform.core.registry import BaseModel, Domain, Step
 from adapter_platform.core.store.names import check_name
 
-SPLITS = ("train", "val", "test", "all")
+DATA_KEYS = (*SPLITS, ALL)
 """Keys of a domain's data; ``all`` leaves the split to the data's own column or the platform."""
 
 _URI_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+")  # two letters at least: "C:" is a drive
@@ -103,8 +104,8 @@ def check_splits(where: str, data: Any) -> None:
     if not isinstance(data, Mapping) or not all(isinstance(v, str) for v in data.values()):
         raise PluginError(f"{where}: 'data' must map splits to texts such as 'train.csv'")
     for split in data:
-        if split not in SPLITS:
-            found = unknown("data split", str(split), SPLITS, PluginError)
+        if split not in DATA_KEYS:
+            found = unknown("data split", str(split), DATA_KEYS, PluginError)
             raise PluginError(f"{where}: {found.message}", found.hint)
     if ("all" in data) == ("train" in data) or ("all" in data and len(data) > 1):
         raise PluginError(

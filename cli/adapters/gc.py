@@ -1,4 +1,4 @@
-"""``platform adapters gc``: what writers that died have left behind."""
+"""``platform adapters gc``: what writers that died and trainings that stopped have left behind."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ from ..render.figures import count
 
 
 def collect(ctx: typer.Context) -> None:
-    """Delete what interrupted trainings and imports have left in the store."""
-    removed = options.session(ctx).open_store().gc()
+    """Delete what interrupted trainings and imports have left.
+
+    That is what lies half-written in the store, and the checkpoints of trainings that nobody went
+    on with for 7 days. What is being written is left alone.
+    """
+    from adapter_platform.core.training import checkpoints
+
+    session = options.session(ctx)
+    removed = session.open_store().gc() + checkpoints.collect(session.settings().cache)
     for path in removed:
         output.result(str(path))
     output.note(f"{count(len(removed), 'leftover')} deleted")

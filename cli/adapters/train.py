@@ -17,6 +17,7 @@ from ..render.figures import count, duration
 from ..render.table import draw, shorten
 
 if TYPE_CHECKING:
+    from adapter_platform.core.training.requests import TrainingOptions
     from adapter_platform.core.training.run import Outcome, Plan
 
 EXAMPLE_CELLS = 80  # a longer text makes no line to copy
@@ -88,7 +89,7 @@ def train(
 
     The same command goes on where an interrupted one stopped.
     """
-    arguments: dict[str, Any] = {
+    asked: TrainingOptions = {
         "settings": recipe_settings(recipe, set_ or [], base),
         "preset": preset,
         "columns": options.columns(text_column, label_column),
@@ -99,18 +100,18 @@ def train(
     uris = options.split_data(data)
     with options.session(ctx).open_platform() as platform:
         if dry_run:
-            _show_plan(platform.plan_training(name, uris, **arguments), json)
+            _show_plan(platform.plan_training(name, uris, **asked), json)
             return
         try:
             with shown_progress() as progress:
-                outcome = platform.train(name, uris, progress=progress, **arguments)
+                outcome = platform.train(name, uris, progress=progress, **asked)
         except KeyboardInterrupt:
             output.note("interrupted; the same command goes on where this one stopped")
             raise typer.Exit(INTERRUPTED) from None
     if json:
         output.json_document(_document(outcome))
     else:
-        _show_outcome(outcome)
+        _show_outcome(outcome, options.session(ctx).store)
 
 
 def recipe_settings(file: Path | None, changes: list[str], base: str | None) -> dict[str, Any]:
@@ -149,10 +150,11 @@ def _show_plan(plan: Plan, json: bool) -> None:
                 "steps": plan.steps,
                 "trainable": plan.trainable,
                 "seconds": plan.seconds,
+                "notes": list(plan.prepared.notes),
             }
         )
         return
-    for note in plan.prepared.splits.notes:
+    for note in plan.prepared.notes:
         output.result(note)
     scheme = plan.prepared.scheme
     output.result("texts: " + ", ".join(f"{split} {n:,}" for split, n in plan.sizes.items()))
@@ -163,7 +165,7 @@ def _show_plan(plan: Plan, json: bool) -> None:
     output.result(f"estimated time: {duration(plan.seconds)}")
 
 
-def _show_outcome(outcome: Outcome) -> None:
+def _show_outcome(outcome: Outcome, store: Path | None) -> None:
     manifest, report = outcome.manifest, outcome.report
     draw(baselines(report))
     evaluation = report.get("test") or report.get("val")
@@ -184,9 +186,16 @@ def _show_outcome(outcome: Outcome) -> None:
             output.note(
                 f"hint: platform adapters promote {manifest.reference} makes it current regardless"
             )
-    adapter = manifest.name if outcome.promoted else manifest.reference
-    text = shlex.quote(output.printable(shorten(outcome.example, EXAMPLE_CELLS)))
-    output.result(f"try it: platform classify --adapter {adapter} {text}")
+    output.result(f"try it: {_line_to_try(outcome, store)}")
+
+
+def _line_to_try(outcome: Outcome, store: Path | None) -> str:
+    """A command that classifies a text of the data, to be pasted into a shell."""
+    adapter = outcome.manifest.name if outcome.promoted else outcome.manifest.reference
+    elsewhere = [] if store is None else ["--store", str(store)]
+    text = output.printable(shorten(outcome.example, EXAMPLE_CELLS))
+    end = ["--"] if text.startswith("-") else []  # it would be taken for an option
+    return shlex.join(["platform", "classify", "--adapter", adapter, *elsewhere, *end, text])
 
 
 def _document(outcome: Outcome) -> dict[str, Any]:

@@ -39,10 +39,20 @@ def lines(
         yield f"  {pad(name, cells)}  {percent(p):>7}  {bar(p) if bars else ''}".rstrip()
 
 
-def table(predictions: Sequence[Prediction], scheme: LabelScheme) -> Table:
-    """Several texts with their answers."""
-    rows = [(p.text, headline(p, scheme), percent(p.confidence)) for p in predictions]
-    return Table.of(("text", "answer", "confidence>"), rows)
+def table(predictions: Sequence[Prediction], scheme: LabelScheme, top_k: int | None) -> Table:
+    """Several texts with their answers.
+
+    Args:
+        top_k: how many of the most probable labels each row shows beside its answer; None: none.
+    """
+    headings = ["text", "answer", "confidence>"]
+    rows = [[p.text, headline(p, scheme), percent(p.confidence)] for p in predictions]
+    if top_k is not None:
+        headings.append(f"top {top_k}")
+        for prediction, row in zip(predictions, rows, strict=True):
+            ranked = top(prediction, top_k)
+            row.append(", ".join(f"{name} {percent(share)}" for name, share in ranked))
+    return Table.of(headings, rows)
 
 
 def headline(prediction: Prediction, scheme: LabelScheme) -> str:

@@ -21,7 +21,7 @@ def describe(dataset: Dataset, summary: Summary) -> Iterator[str]:
     scheme = dataset.scheme
     splits = ", ".join(f"{split} {n:,}" for split, n in summary.splits.items())
     texts = f"{count(summary.examples, 'text')} ({splits})"
-    yield f"{texts}, {len(scheme.classes)} labels, {scheme.kind}"
+    yield f"{texts}, {count(len(scheme.classes), 'label')}, {scheme.kind}"
     yield f"text in column {dataset.text_column!r}, label in column {dataset.label_column!r}"
     lengths = summary.lengths
     yield (

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import unicodedata
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from decimal import Decimal
 from typing import Any
 
 from ..labels import SEPARATOR
+from .near import normalise
 
 Cell = str | tuple[str, ...] | None
 """One value as it stands, several from a list, or nothing."""
 
-SURE_SEPARATORS = ("|", ";", "；", "、")
+SURE_SEPARATORS = ("|", "｜", ";", "；", "、")
 """Marks that hardly stand inside one label's name."""
 SEPARATORS = (*SURE_SEPARATORS, ",", "，")
 
@@ -94,6 +98,15 @@ def commonest_separator(values: Collection[str], known: Collection[str] = ()) ->
     return best if counts[best] else None
 
 
+def look_alikes(labels: Iterable[str]) -> list[list[str]]:
+    """Groups of labels that a reader may take for one another."""
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for label in labels:
+        seen = "".join(c for c in label if unicodedata.category(c) != "Cf")
+        groups[normalise(seen)].append(label)
+    return [group for group in groups.values() if len(group) > 1]
+
+
 def looks_hierarchical(labels: Collection[str]) -> bool:
     """Whether labels read as paths: half of them have parts, and two share the first one."""
     paths = [label.split(SEPARATOR) for label in labels]
@@ -138,7 +151,7 @@ def _plain(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+    if isinstance(value, float | Decimal) and -(2**53) < value < 2**53 and value == int(value):
         return str(int(value))
     return str(value)
 

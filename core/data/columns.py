@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DataError, unknown
 
 if TYPE_CHECKING:
-    from ..examples import Split
+    from .example import Split
 
 # The first group that fits decides: `text` beside `content` is the text.
 TEXT_NAMES = (
@@ -27,7 +27,7 @@ LABEL_NAMES = (
     ),
 )
 SPLIT_NAMES = ("split", "set", "fold")
-SPLITS: Mapping[str, Split] = {
+SPLIT_WORDS: Mapping[str, Split] = {
     "train": "train",
     "training": "train",
     "val": "val",
@@ -94,14 +94,14 @@ def split_of(value: Any) -> Split | None:
     name = "" if value is None else str(value).strip()
     if not name:
         return None
-    if name.casefold() not in SPLITS:
-        raise ValueError(f"the split {name!r} is none of {', '.join(SPLITS)}")
-    return SPLITS[name.casefold()]
+    if name.casefold() not in SPLIT_WORDS:
+        raise ValueError(f"the split {name!r} is none of {', '.join(SPLIT_WORDS)}")
+    return SPLIT_WORDS[name.casefold()]
 
 
 def _holds_splits(values: Iterable[Any]) -> bool:
     given = [str(value).strip().casefold() for value in values if value not in (None, "")]
-    return 2 * sum(value in SPLITS for value in given) > len(given)
+    return 2 * sum(value in SPLIT_WORDS for value in given) > len(given)
 
 
 def _column(

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from .example import SPLITS, Dataset
 from .near import near_duplicates, normalise
-
-if TYPE_CHECKING:
-    from ..examples import Dataset
 
 UNSPLIT = "unsplit"
 """Stands for the split of examples that the data puts nowhere."""
@@ -73,9 +70,7 @@ class Summary:
 def summarise(dataset: Dataset) -> Summary:
     """Counts, repetitions, contradictions and lengths."""
     examples = dataset.examples
-    names = [
-        name for name in ("train", "val", "test", None) if any(e.split == name for e in examples)
-    ]
+    names = [name for name in (*SPLITS, None) if any(e.split == name for e in examples)]
     counts: dict[str, dict[str, int]] = {}
     for name in names:
         tally = Counter(label for e in examples if e.split == name for label in e.labels)

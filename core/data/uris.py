@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from ..registry import BadRow, DataSource, Record, Registry
 
 # Two letters at least: one is a Windows drive.
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9_+-]+):(.*)", re.DOTALL)
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9_+.-]+):(.*)", re.DOTALL)
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """The scheme in small letters and the place; no scheme is an empty one."""
+    match = _SCHEME.fullmatch(uri)
+    return (match[1].lower(), match[2]) if match else ("", uri)
 
 
 def open_rows(uri: str, registry: Registry) -> tuple[Iterator[Record | BadRow], DataSource]:
@@ -27,13 +33,13 @@ def open_rows(uri: str, registry: Registry) -> tuple[Iterator[Record | BadRow], 
     """
     if not uri.strip():
         raise DataError("the data's place is empty", "give a file or a URI such as csv:data.csv")
-    match = _SCHEME.fullmatch(uri)
-    if match:
-        brought = registry.sources.get(match[1].lower())
+    scheme, location = split_uri(uri)
+    if scheme:
+        brought = registry.sources.get(scheme)
         if brought is not None:
-            return brought.value.read(match[2]), brought.value
+            return brought.value.read(location), brought.value
         if not _exists(uri):
-            raise unknown("data source", match[1], registry.sources, DataError)
+            raise unknown("data source", scheme, registry.sources, DataError)
     suffix = Path(uri).suffix
     source = registry.source_for_suffix(suffix) if suffix else None
     if source is None:

@@ -39,6 +39,31 @@ def building() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def building_quietly() -> Iterator[None]:
+    """The same without transformers' progress bars and reports, which are as they were afterwards.
+
+    They are settings of the whole process; the lock keeps two of ours from restoring each other's.
+    """
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars
+    from transformers.utils import logging as hf_logging
+
+    with building():
+        verbosity, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
+        hub_bars = not are_progress_bars_disabled()
+        hf_logging.set_verbosity_error()
+        if bars:
+            hf_logging.disable_progress_bar()
+        try:
+            yield
+        finally:
+            hf_logging.set_verbosity(verbosity)
+            if bars:
+                hf_logging.enable_progress_bar()
+                if not hub_bars:  # those of downloads, which are switched along
+                    disable_progress_bars()
+
+
 def pick_device(setting: str) -> torch.device:
     """The device that a setting means. Raises `SettingsError` where this machine has none such."""
     if setting == "auto":
@@ -61,20 +86,14 @@ def load_encoder(base: Base, device: torch.device) -> torch.nn.Module:
         BaseUnavailable: transformers cannot load the directory as an encoder.
     """
     from transformers import AutoModel
-    from transformers.utils import logging as hf_logging
 
-    with building():
-        verbosity = hf_logging.get_verbosity()
-        hf_logging.set_verbosity_error()
-        hf_logging.disable_progress_bar()
-        try:
+    try:
+        with building_quietly():
             model, info = AutoModel.from_pretrained(
                 str(base.path), dtype=torch.float32, output_loading_info=True
             )
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            raise BaseUnavailable(f"the base {base.id!r} cannot be loaded: {error}") from error
-        finally:
-            hf_logging.set_verbosity(verbosity)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise BaseUnavailable(f"the base {base.id!r} cannot be loaded: {error}") from error
     missing = set(info["missing_keys"])
     if any(name.startswith("pooler.") for name in missing):
         model.pooler = None

@@ -32,10 +32,11 @@ from ..errors import (
 from ..heads import Head
 from ..registry import Listener
 from ..store.manifest import Manifest
+from ..store.source import AdapterSource
 from ..store.verify import verify_files
 from .encoder import length_batches, load_encoder, pad, pooled
 from .peft_groups import Group, Place, check_files, check_supported, place, read_config
-from .protocol import AdapterSource, Row
+from .protocol import Row
 
 if TYPE_CHECKING:
     import numpy as np

@@ -20,8 +20,8 @@ from safetensors.torch import load_file
 from ..errors import AdapterCorrupt, AdapterUnsupported
 from ..heads import CONFIG as HEAD_CONFIG
 from ..heads import TENSORS as HEAD_TENSORS
+from ..store.source import AdapterSource
 from .encoder import building
-from .protocol import AdapterSource
 
 CONFIG = "adapter_config.json"
 TENSORS = "adapter_model.safetensors"

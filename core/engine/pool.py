@@ -1,4 +1,4 @@
-"""The bases in memory, each with its tokenizer and its engine; the least recently used one goes."""
+"""The bases in memory, each with its tokenizer and engines; the least recently used one goes."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from ..errors import UsageError
 
 if TYPE_CHECKING:
     from ..bases import Base, Bases
+    from ..store.manifest import Manifest
     from ..tokens import TextEncoder
-    from .protocol import Engine
+    from .choice import Engines
 
 
 class Running:
-    """A base in memory. `tokenizer` and `engine` are made at their first use, once."""
+    """A base in memory. `tokenizer` and `engines` are made at their first use, once."""
 
-    def __init__(self, base: Base, make_engine: Callable[[Base], Engine]) -> None:
+    def __init__(self, base: Base, make_engines: Callable[[Base], Engines]) -> None:
         self.base = base
         self.names = {base.id: base}
         self.users = 0
-        self._make_engine = make_engine
+        self._make_engines = make_engines
         self._lock = threading.Lock()
         self._tokenizer: TextEncoder | None = None
-        self._engine: Engine | None = None
+        self._engines: Engines | None = None
 
     @property
     def tokenizer(self) -> TextEncoder:
@@ -40,16 +41,16 @@ class Running:
             return self._tokenizer
 
     @property
-    def engine(self) -> Engine:
+    def engines(self) -> Engines:
         with self._lock:
-            if self._engine is None:
-                self._engine = self._make_engine(self.base)
-            return self._engine
+            if self._engines is None:
+                self._engines = self._make_engines(self.base)
+            return self._engines
 
     def close(self) -> None:
         with self._lock:
-            if self._engine is not None:
-                self._engine.close()
+            if self._engines is not None:
+                self._engines.close()
 
     def after_fork(self) -> None:
         """No other thread lives here, so none holds the lock or uses the base."""
@@ -61,13 +62,13 @@ class BasePool:
     """Lends bases by fingerprint, so that two names of one base share it. Thread-safe.
 
     Args:
-        make_engine: called outside every lock but the base's own.
+        make_engines: called outside every lock but the base's own.
         limit: bases held; more only while calls still run on one that has been evicted.
     """
 
-    def __init__(self, bases: Bases, make_engine: Callable[[Base], Engine], limit: int) -> None:
+    def __init__(self, bases: Bases, make_engines: Callable[[Base], Engines], limit: int) -> None:
         self._bases = bases
-        self._make_engine = make_engine
+        self._make_engines = make_engines
         self._limit = limit
         self._lock = threading.Lock()
         self._running: OrderedDict[str, Running] = OrderedDict()
@@ -82,17 +83,22 @@ class BasePool:
         if hasattr(os, "register_at_fork"):  # Windows has no fork
             os.register_at_fork(after_in_child=after_fork)
 
-    def locate(self, base_id: str) -> Base:
-        """The base of this id: the one in memory where there is one, whatever became of its files.
+    def locate(self, manifest: Manifest, location: str | None) -> Base:
+        """An adapter's base: the one in memory where there is one, whatever became of its files.
+
+        Args:
+            location: where the adapter's own base lies, if not where its id says.
 
         Raises:
             BaseUnavailable: it is not on this machine.
+            BaseMismatch: what is there is another model.
         """
+        base_id = location or manifest.base.id
         with self._lock:
             for running in self._running.values():
                 if base_id in running.names:
                     return running.names[base_id]
-        return self._bases.resolve(base_id)
+        return self._bases.for_adapter(manifest, location)[0]
 
     @contextmanager
     def lend(self, base: Base) -> Iterator[Running]:
@@ -106,7 +112,7 @@ class BasePool:
                 raise UsageError("the platform has been closed", "open another")
             running = self._running.get(base.fingerprint)
             if running is None:
-                running = self._running[base.fingerprint] = Running(base, self._make_engine)
+                running = self._running[base.fingerprint] = Running(base, self._make_engines)
             running.names[base.id] = base
             running.users += 1
             self._running.move_to_end(base.fingerprint)

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ..store.manifest import Manifest
+from ..store.source import AdapterSource
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     FloatArray = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class AdapterSource:
-    """A published adapter as an engine needs it; equal content hash means equal answers."""
-
-    path: Path
-    manifest: Manifest
-    content_hash: str
 
 
 @dataclass(frozen=True, slots=True)

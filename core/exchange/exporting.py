@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..bases import Base, Bases
-    from ..engine.protocol import AdapterSource
+    from ..store.source import AdapterSource
 
 Format = Literal["platform", "stock"]
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

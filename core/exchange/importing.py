@@ -79,7 +79,7 @@ def import_adapter(
 
     Args:
         name: the adapter's name here; None: its own, or a stock classifier's directory name.
-        base: the base it was trained on; None: as it says itself.
+        base: the base it was trained on, which the manifest then names; None: as it says itself.
         labels: a stock classifier's label names in the order of its logits; None: from its
             `label_map.json`, or `id2label` in its `config.json`.
         kind: the kind of a stock classifier's label scheme; None: as its `config.json` says, else
@@ -126,7 +126,10 @@ def _import_own(
     for sentence in strangers(directory, manifest):
         log.warning("%s: %s, and is left behind", directory, sentence)
     if base is not None:
-        workshop.bases.for_adapter(manifest, base)
+        here, warning = workshop.bases.for_adapter(manifest, base)
+        if warning:
+            log.warning("%s: %s", directory, warning)
+        manifest = replace(manifest, base=replace(manifest.base, id=here.id))
     wanted = name or manifest.name
     with workshop.store.stage(wanted) as staged:
         for file in manifest.files:
@@ -270,7 +273,7 @@ def _prove(
     folder: StockFolder, staged: Path, manifest: Manifest, base: Base, workshop: Workshop
 ) -> None:
     """Runs both forms. Raises `AdapterUnsupported` or `AdapterCorrupt` in the folder's name."""
-    from ..engine.protocol import AdapterSource
+    from ..store.source import AdapterSource
     from .proof import check_same, engine_logits, sample_rows, stock_logits
 
     rows, device = sample_rows(base), workshop.device

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from ..bases import Base, read_config
+from ..bases import Base
+from ..engine.encoder import building_quietly
 from ..engine.peft import PeftEngine
-from ..engine.protocol import AdapterSource, Row
+from ..engine.protocol import Row
 from ..errors import AdapterUnsupported
+from ..model_directory import read_config
 from ..registry import NullListener
+from ..store.source import AdapterSource
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,7 +73,10 @@ def stock_logits(
     from transformers import AutoModelForSequenceClassification
 
     try:
-        with _silence():
+        with building_quietly(), warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # the head is missing, always: it comes with the adapter
             # The base's own head, of whatever size, gives way to the adapter's.
             model, info = AutoModelForSequenceClassification.from_pretrained(
                 str(base.path),
@@ -115,21 +120,3 @@ def check_same(ours: FloatArray, stock: FloatArray, what: str) -> None:
             f"{what} would change its answers (a logit by {difference:.2g}), so it was not done",
             "train it again: platform adapters train NAME --data FILE",
         )
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Without the reports of what is missing: the head is, always, and comes with the adapter."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()

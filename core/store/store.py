@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from ..engine.protocol import AdapterSource
 from ..errors import AdapterCorrupt, AdapterNotFound, StoreError, unknown
 from .commit import add_version, bury, found_name, point_at, retire_number
 from .disk import disk_errors, share_modes, sync_tree
 from .layers import Kind, Layer
 from .manifest import FILE, Manifest
 from .names import check_name, composed, parse_reference
+from .source import AdapterSource
 from .staging import Staging
 from .verify import check_publishable, damage, strangers
 

@@ -10,7 +10,7 @@ from ..errors import AdapterCorrupt, AdapterNotFound, StoreError
 from .manifest import FILE, Manifest, sha256
 
 if TYPE_CHECKING:
-    from ..engine.protocol import AdapterSource
+    from .source import AdapterSource
 
 # Formats whose reading may run code that lies in the file.
 PICKLED = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill"})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..store.manifest import Manifest
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
     from .recipe import Recipe
 
 FILE = "README.md"
+MARKS = re.compile(r"[\\`*<>\[\]&~]|(?<![^\W_])_|_(?![^\W_])")
+"""What Markdown would take for more than a character; an underscore not within a word."""
 
 POOLING_LINES = {
     "mean": (
@@ -67,23 +71,30 @@ def write_card(
         "## Results",
         _results(report),
         "## Without the platform",
-        "`platform bases fetch " + manifest.base.id + "` prints the base's directory.",
+        _code(f"platform bases fetch {shlex.quote(manifest.base.id)}")
+        + " prints the base's directory.",
         f"```python\n{reproduction(manifest, 'BASE_DIRECTORY', 'ADAPTER_DIRECTORY', example)}\n```",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
 def _header(manifest: Manifest) -> str:
-    lines = ["---", "library_name: peft", "pipeline_tag: text-classification"]
-    lines += [f"base_model: {manifest.base.id}", "tags: [adapter-platform, text-classification]"]
-    return "\n".join([*lines, "---"])
+    from huggingface_hub import ModelCardData
+
+    data = ModelCardData(
+        library_name="peft",
+        pipeline_tag="text-classification",
+        base_model=manifest.base.id,
+        tags=["adapter-platform", "text-classification"],
+    )
+    return f"---\n{data.to_yaml()}\n---"
 
 
 def _facts(manifest: Manifest, recipe: Recipe | None) -> str:
     rows = [
         ("Kind", manifest.scheme.kind),
         ("Labels", str(len(manifest.scheme.classes))),
-        ("Base", f"`{manifest.base.id}` ({manifest.base.fingerprint[:12]})"),
+        ("Base", f"{_code(manifest.base.id)} ({manifest.base.fingerprint[:12]})"),
         ("Method", f"{manifest.peft_method}, {manifest.trainable_parameters:,} parameters"),
         ("Pooling", manifest.pooling),
         ("Reads", f"{manifest.max_length} tokens"),
@@ -93,16 +104,15 @@ def _facts(manifest: Manifest, recipe: Recipe | None) -> str:
         rows.append(("Seed", str(recipe.seed)))
     if manifest.worse_than_probe:
         rows.append(("Warning", "worse than logistic regression on the frozen base"))
-    body = "\n".join(f"| {name} | {value} |" for name, value in rows)
-    return f"| | |\n| --- | --- |\n{body}"
+    return _table(("", ""), rows)
 
 
 def _labels(manifest: Manifest) -> str:
     lines = []
     for label in manifest.scheme.labels:
-        names = ", ".join(label.display.values())
-        tail = f": {label.description}" if label.description else ""
-        lines.append(f"- `{label.name}`{f' ({names})' if names else ''}{tail}")
+        names = _plain(", ".join(label.display.values()))
+        tail = f": {_plain(label.description)}" if label.description else ""
+        lines.append(f"- {_code(label.name)}{f' ({names})' if names else ''}{tail}")
     return "\n".join(lines)
 
 
@@ -116,7 +126,7 @@ def _results(report: Mapping[str, Any]) -> str:
         parts.append(_comparison(report, split))
         if split == "test":
             parts += [_slices(evaluation), _per_class(evaluation)]
-    parts += [f"- {note}" for note in report.get("notes", ())]
+    parts += [f"- {_plain(note)}" for note in report.get("notes", ())]
     return "\n\n".join(part for part in parts if part) or "Not judged: there was too little data."
 
 
@@ -128,39 +138,54 @@ def _comparison(report: Mapping[str, Any], split: str) -> str:
         baseline = report.get("baselines", {}).get(key, {}).get(split)
         if baseline:
             columns[title] = baseline
-    head = "| | " + " | ".join(columns) + " |\n| --- |" + " --- |" * len(columns)
-    rows = [
-        f"| {metric} | " + " | ".join(_percent(c.get(metric)) for c in columns.values()) + " |"
-        for metric in ours
-    ]
-    return "\n".join([head, *rows])
+    return _table(
+        ("", *columns),
+        [(metric, *(_percent(c.get(metric)) for c in columns.values())) for metric in ours],
+    )
 
 
 def _slices(evaluation: Mapping[str, Any]) -> str:
     primary = evaluation["primary"]
     metrics = [m for m in (primary, "coarse_accuracy") if m in evaluation["metrics"]]
     rows = [
-        f"| {column} = {value} | {figures['n']} | "
-        + " | ".join(_percent(figures[m]) for m in metrics)
-        + " |"
+        (_plain(f"{column} = {value}"), str(figures["n"]), *(_percent(figures[m]) for m in metrics))
         for column, groups in evaluation["slices"].items()
         for value, figures in groups.items()
     ]
-    if not rows:
-        return ""
-    head = f"| slice | texts | {' | '.join(metrics)} |\n| --- | --- |" + " --- |" * len(metrics)
-    return "\n".join([head, *rows])
+    return _table(("slice", "texts", *metrics), rows) if rows else ""
 
 
 def _per_class(evaluation: Mapping[str, Any]) -> str:
-    head = "| label | precision | recall | F1 | support |\n| --- | --- | --- | --- | --- |"
-    rows = [
-        f"| {row['label']} | {_percent(row['precision'])} | {_percent(row['recall'])} | "
-        f"{_percent(row['f1'])} | {row['support']} |"
-        for row in evaluation["per_class"]
-    ]
-    return "\n".join([head, *rows])
+    figures = ("precision", "recall", "f1")
+    return _table(
+        ("label", "precision", "recall", "F1", "support"),
+        [
+            (_plain(row["label"]), *(_percent(row[f]) for f in figures), str(row["support"]))
+            for row in evaluation["per_class"]
+        ],
+    )
 
 
 def _percent(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.1f}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of cells that are Markdown themselves."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
+    )
+
+
+def _plain(text: str) -> str:
+    """Markdown, in one line, that reads as the text."""
+    return MARKS.sub(r"\\\g<0>", " ".join(text.split()))
+
+
+def _code(text: str) -> str:
+    """The text as code, between more backticks than stand in it."""
+    line = " ".join(text.split())
+    ticks = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
+    blank = " " if line[:1] == "`" or line[-1:] == "`" else ""
+    return f"{ticks}{blank}{line}{blank}{ticks}"

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import warnings
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import torch
 from peft import PeftConfig, PeftModel, PeftType, TaskType, get_peft_model
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+from peft.utils import INCLUDE_LINEAR_LAYERS_SHORTHAND
 from torch.nn import functional
 
 from ..engine.encoder import pooled
 from ..engine.peft_groups import HARMLESS_STARTS, IMPOSSIBLE
 from ..errors import RecipeError, unknown
 from ..heads import Pooling
+from .recipe import SEED_PEFT, Recipe
 
-if TYPE_CHECKING:
-    from .recipe import Recipe
-
-SEED_TARGETS = ["query", "key", "value", "dense"]
+POOLER = "pooler.dense"
 OURS = frozenset({"task_type", "peft_type", "base_model_name_or_path", "inference_mode"})
 
 
@@ -64,8 +64,10 @@ class Classifier(torch.nn.Module):
         states = pooled(self.encoder, input_ids, attention_mask, self._pooling)
         logits = self.head(states)
         if self._multi:
+            # Each label is a choice of two, so either side gets half of what is smoothed away.
+            wanted = labels.float() * (1 - self._smoothing) + self._smoothing / 2
             loss = functional.binary_cross_entropy_with_logits(
-                logits, labels.float(), pos_weight=self.class_weights
+                logits, wanted, pos_weight=self.class_weights
             )
         else:
             loss = functional.cross_entropy(
@@ -123,13 +125,11 @@ def peft_config(recipe: Recipe, pooling: Pooling, base_id: str) -> PeftConfig:
         error = unknown(f"setting of {recipe.peft_method}", wrong[0], fields, RecipeError)
         raise RecipeError(error.message, error.hint)
     _check_settings(settings)
-    if "target_modules" in fields and method != "IA3":
-        settings.setdefault("target_modules", list(SEED_TARGETS))
-    targets = settings.get("target_modules")
-    if pooling != "pooler" and "exclude_modules" in fields:
-        settings.setdefault("exclude_modules", ["pooler.dense"])
-    elif pooling != "pooler" and isinstance(targets, list):
-        settings["target_modules"] = rf"(?!pooler\.)(.*\.)?({'|'.join(targets)})"
+    if "target_modules" in fields and method != "IA3":  # PEFT knows where that one goes
+        own = ["LayerNorm"] if method == "LN_TUNING" else SEED_PEFT["target_modules"]
+        settings.setdefault("target_modules", list(own))
+    if pooling != "pooler":
+        _leave_out_pooler(settings, method, fields)
     try:
         return kind(
             task_type=TaskType.FEATURE_EXTRACTION,
@@ -140,6 +140,28 @@ def peft_config(recipe: Recipe, pooling: Pooling, base_id: str) -> PeftConfig:
     # PEFT's configurations raise whatever their first use of a value happens to raise.
     except Exception as error:
         raise RecipeError(f"PEFT refuses these settings of {method}: {error}") from error
+
+
+def _leave_out_pooler(settings: dict[str, Any], method: str, fields: Collection[str]) -> None:
+    """Adds the pooler to what the settings exclude, by whichever of them the method has."""
+    if "exclude_modules" in fields:
+        excluded = settings.get("exclude_modules") or []
+        if isinstance(excluded, list):
+            settings["exclude_modules"] = list(dict.fromkeys([*excluded, POOLER]))
+        elif isinstance(excluded, str):
+            settings["exclude_modules"] = rf"(?:{excluded})|(?:.*\.)?{re.escape(POOLER)}"
+        return
+    targets = settings.get("target_modules")
+    if isinstance(targets, list) and settings.get("layers_to_transform") is None:
+        targets = rf"(?:.*\.)?(?:{'|'.join(re.escape(str(t)) for t in targets)})"
+    if isinstance(targets, str):
+        if targets.lower() == INCLUDE_LINEAR_LAYERS_SHORTHAND:
+            raise RecipeError(
+                f"{targets!r} with {method} would also change the pooler, which the head does not "
+                "read",
+                "name the modules in peft.target_modules, for example ['query', 'value']",
+            )
+        settings["target_modules"] = rf"(?!{re.escape(POOLER)})(?:{targets})"
 
 
 def _check_settings(settings: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,26 +13,26 @@ import numpy as np
 import torch
 
 from ..bases import Base, Bases
-from ..data.near import normalise
-from ..engine.encoder import length_batches, pad, pooled
+from ..engine.encoder import length_batches, pad, pick_device, pooled
 from ..errors import TrainingError
-from ..examples import Dataset, Example, load_examples, place
+from ..examples import SPLITS, Dataset, Example, load_examples, place
 from ..heads import Pooling, check_pooling
-from ..labels import Kind, LabelScheme
-from ..registry import Listener, Registry, Step
+from ..labels import LabelScheme
+from ..registry import Listener, Registry
 from ..store.store import Store
 from ..tokens import TextEncoder
+from .augment import training_splits
 from .linear import targets
 from .recipe import Recipe
-from .splits import Splits, make_splits
-from .typos import mistyped
+from .requests import TrainingRequest
+from .splits import Splits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-log = logging.getLogger(__name__)
+    from ..settings import Settings
 
-SPLITS = ("train", "val", "test")
+log = logging.getLogger(__name__)
 
 
 class Progress(Protocol):
@@ -70,30 +70,14 @@ class Workshop:
     cache: Path
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingRequest:
-    """What to train.
-
-    Attributes:
-        name: the adapter's name.
-        data: split name to data URI, as in `registry.Domain.data`.
-        scheme: None: derived from the data; then `kind` may say which kind.
-        base_id: the base; the recipe's own if it names one.
-        promote: make the new version current.
-        allow_worse: even where it is worse than the probe.
-    """
-
-    name: str
-    data: Mapping[str, str]
-    recipe: Recipe
-    base_id: str
-    columns: Mapping[str, str] = field(default_factory=dict)
-    scheme: LabelScheme | None = None
-    kind: Kind | None = None
-    postprocess: tuple[Step, ...] = ()
-    description: str = ""
-    promote: bool = True
-    allow_worse: bool = False
+def open_workshop(
+    settings: Settings, store: Store, bases: Bases, registry: Registry, listener: Listener
+) -> Workshop:
+    """The workshop on the device, with the threads and in the cache that the settings name."""
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    device = pick_device(settings.device)
+    return Workshop(store, bases, registry, listener, device, settings.batch_tokens, settings.cache)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,23 +131,9 @@ def prepare(request: TrainingRequest, workshop: Workshop) -> Prepared:
             "the contrastive loss needs one label a text, and this scheme is multi-label",
             "use loss = 'auto' or 'cross_entropy'",
         )
-    splits = make_splits(
-        dataset.examples,
-        dataset.scheme,
-        seed=recipe.seed,
-        val_share=recipe.val_share,
-        test_share=recipe.test_share,
-    )
+    splits = training_splits(dataset, recipe)
     base = workshop.bases.resolve(recipe.base or request.base_id)
     encoder = TextEncoder(base)
-    if recipe.label_texts:
-        judged = {normalise(example.text) for example in (*splits.val, *splits.test)}
-        extra = [e for e in label_texts(dataset.scheme) if normalise(e.text) not in judged]
-        splits = replace(splits, train=(*splits.train, *extra))
-    if recipe.typos:
-        splits = replace(
-            splits, train=(*splits.train, *mistyped(splits.train, recipe.typos, recipe.seed))
-        )
     rows: dict[str, list[tuple[int, ...]]] = {}
     densities: list[float] = []
     for split in SPLITS:
@@ -173,14 +143,10 @@ def prepare(request: TrainingRequest, workshop: Workshop) -> Prepared:
         if split == "train":
             pairs = zip(texts, encoded, strict=True)
             densities = [(len(e.ids) - 2) / max(1, len("".join(t.split()))) for t, e in pairs]
-    wanted = {split: targets(getattr(splits, split), dataset.scheme) for split in SPLITS}
+    wanted: dict[str, NDArray[np.int64]] = {
+        split: targets(getattr(splits, split), dataset.scheme) for split in SPLITS
+    }
     counts = _class_counts(dataset.scheme, wanted["train"])
-    absent = [name for name, n in counts.items() if not n]
-    if absent:
-        raise TrainingError(
-            f"the label {absent[0]!r} has no training example",
-            "add examples, or take it out of the label scheme",
-        )
     return Prepared(
         dataset=dataset,
         splits=splits,
@@ -237,19 +203,6 @@ def seconds_a_text(encoder: Any, prepared: Prepared, workshop: Workshop, sample:
     start = time.perf_counter()
     features(encoder, picked, prepared.pooling, prepared.base.pad_id, workshop, lambda *_: None)
     return (time.perf_counter() - start) / len(picked)
-
-
-def label_texts(scheme: LabelScheme) -> list[Example]:
-    """Examples out of the scheme itself: each class's names for people, aliases and description."""
-    found = []
-    for label in scheme.labels:
-        if label.group:
-            continue
-        texts = [*label.display.values(), *label.aliases, label.description]
-        for text in dict.fromkeys(text.strip() for text in texts):
-            if text:
-                found.append(Example(text, (label.name,), "train", "label scheme"))
-    return found
 
 
 def _class_counts(scheme: LabelScheme, wanted: NDArray[np.int64]) -> dict[str, int]:

@@ -33,7 +33,7 @@ class Recipe(BaseModel):
             with ``use_dora``.
         peft: the method's own settings, handed to its PEFT configuration class; for LoRA over
             r=8, alpha=16, dropout=0.1 on query, key, value and dense; for others over PEFT's own
-            defaults.
+            defaults, on the same modules (layer norms for ``LN_TUNING``; for ``IA3`` PEFT's own).
         pooling: ``auto`` takes the base's own.
         loss: ``contrastive`` is half cross-entropy, half supervised contrastive (Khosla et al.
             2020, section 3); ``auto`` takes it for single-label and hierarchical schemes, and
@@ -44,13 +44,17 @@ class Recipe(BaseModel):
         batch_size: examples a step.
         warmup: share of steps during which the learning rate rises.
         base_dropout: dropout probability inside the base while training; None: the base's own.
+        label_smoothing: share of a text's target that is spread evenly: over all classes, or in
+            multi-label schemes over yes and no.
         class_weights: ``balanced`` weighs a class by the inverse of its frequency; ``auto`` does so
             where the largest class has more than three times the examples of the smallest.
         label_texts: whether labels' names for people, aliases and descriptions count as training
             examples of theirs.
         typos: share of the training texts that count once more with a typing error.
-        head: ``refit`` fits the head by logistic regression on the adapted features at the end;
-            ``trained`` keeps the one that was trained along.
+        head: ``refit`` starts where the probe ended and is fitted anew by logistic regression on
+            the adapted features at the end; ``trained`` starts at random and keeps what was
+            trained along; ``auto`` starts as ``refit`` and ends with the one of the two that has
+            the less log loss on validation, once calibrated.
         max_length: tokens that the adapter reads of a text, special tokens included.
         val_share, test_share: shares cut from the data where it brings no such split.
         report_to: transformers' experiment trackers (``tensorboard``, ``mlflow`` ...).
@@ -75,7 +79,7 @@ class Recipe(BaseModel):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     label_texts: bool = True
     typos: float = Field(0.0, ge=0, le=1)
-    head: Literal["refit", "trained"] = "refit"
+    head: Literal["auto", "refit", "trained"] = "auto"
     max_length: int = Field(128, ge=4)
     val_share: float = Field(0.1, gt=0, lt=0.5)
     test_share: float = Field(0.1, gt=0, lt=0.5)
@@ -148,11 +152,22 @@ def read_recipe(path: Path) -> dict[str, Any]:
     Raises:
         RecipeError: the file is missing or is not a table of settings.
     """
+    is_json = path.suffix == ".json"
     try:
-        text = path.read_text(encoding="utf-8")
-        data = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (OSError, ValueError) as error:
-        raise RecipeError(f"the recipe {path} cannot be read: {error}") from error
+        text = path.read_text(encoding="utf-8-sig")
+        data = json.loads(text) if is_json else tomllib.loads(text)
+    except FileNotFoundError as error:
+        raise RecipeError(
+            f"there is no recipe file {path}", f"the path is seen from {Path.cwd()}"
+        ) from error
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise RecipeError(f"the recipe {path} cannot be read: {reason}") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"the recipe {path} is not UTF-8 text") from error
+    except (ValueError, RecursionError) as error:
+        kind = "JSON" if is_json else "TOML"
+        raise RecipeError(f"the recipe {path} is not {kind}: {error}") from error
     if not isinstance(data, dict):
         raise RecipeError(f"the recipe {path} is not a table of settings")
     return data

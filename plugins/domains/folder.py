@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from adapter_platform.core.data.uris import split_uri
 from adapter_platform.core.errors import PlatformError, PluginError, SchemeError, unknown
 from adapter_platform.core.labels import LabelScheme
 from adapter_platform.core.registry import Domain, Step
@@ -27,8 +27,7 @@ KEYS = (
     "postprocess",
     "columns",
 )
-_SCHEME_OF_SUFFIX = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".parquet": "parquet"}
-_URI = re.compile(r"([a-z][a-z0-9+.-]+):(.*)", re.DOTALL)  # one letter would be a drive
+FILE_SOURCES = ("csv", "tsv", "jsonl", "parquet")
 
 
 class FolderPlugin:
@@ -119,16 +118,15 @@ def _data(where: str, folder: Path, data: Any) -> dict[str, str]:
 
 def _uri(where: str, folder: Path, split: str, location: str) -> str:
     """`location` as an absolute URI; URIs of other than plain files stay as they are."""
-    scheme, rest = "", location
-    if found := _URI.fullmatch(location):
-        scheme, rest = found.groups()
-        if scheme not in _SCHEME_OF_SUFFIX.values():
+    scheme, rest = split_uri(location)
+    if scheme not in FILE_SOURCES:
+        if scheme and not (folder / location).is_file():
             return location
+        scheme, rest = "", location
     file = folder / rest
     if not file.is_file():
         what = "is not a file" if file.exists() else "is not there"
         raise PluginError(f"{where}: the {split} data {rest!r} {what}", f"it would be {file}")
-    scheme = scheme or _SCHEME_OF_SUFFIX.get(file.suffix.lower(), "")
     return f"{scheme}:{file}" if scheme else str(file)
 
 

@@ -75,7 +75,10 @@ def _records(location: str, rows: Iterator[_Row]) -> Iterator[Record | BadRow]:
 def _header(where: str, cells: list[str] | str) -> list[str]:
     """The column names; a column without one is ``column_2`` by its place."""
     if isinstance(cells, str):
-        raise DataError(f"the header cannot be read ({where}): {cells}")
+        raise DataError(
+            f"the header cannot be read ({where}): {cells}",
+            "a table begins with the names of its columns, in UTF-8 text",
+        )
     names = [cell.strip() or f"column_{i}" for i, cell in enumerate(cells, 1)]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from adapter_platform.core.data.columns import SPLITS
+from adapter_platform.core.data.columns import SPLIT_WORDS
 from adapter_platform.core.errors import DataError
 from adapter_platform.core.registry import BadRow, Record
 
@@ -75,14 +75,14 @@ def _choose(place: str, names: Sequence[str], wanted: str | None) -> tuple[list[
     """(splits to read, splits left out)."""
     if wanted is not None:
         same = [n for n in names if n == wanted] or [
-            n for n in names if wanted in SPLITS and SPLITS.get(n) == SPLITS[wanted]
+            n for n in names if wanted in SPLIT_WORDS and SPLIT_WORDS.get(n) == SPLIT_WORDS[wanted]
         ]
         if len(same) != 1:
             raise DataError(
                 f"the data set hf:{place} has no split {wanted!r}; it has {', '.join(names)}"
             )
         return same, []
-    chosen = [name for name in names if name in SPLITS]
+    chosen = [name for name in names if name in SPLIT_WORDS]
     if not chosen and len(names) == 1:
         chosen = list(names)
     if not chosen:

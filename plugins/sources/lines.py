@@ -15,6 +15,8 @@ MAX_LINE = 16 * 2**20
 """Bytes of one line, at most; a longer one is reported and skipped."""
 
 _FORMATS = (
+    (codecs.BOM_UTF32_LE, "UTF-32 text", "save it as UTF-8"),  # begins like UTF-16
+    (codecs.BOM_UTF32_BE, "UTF-32 text", "save it as UTF-8"),
     (codecs.BOM_UTF16_LE, "UTF-16 text", "save it as UTF-8"),
     (codecs.BOM_UTF16_BE, "UTF-16 text", "save it as UTF-8"),
     (b"PK\x03\x04", "a zip archive or an Excel workbook", "save the sheet as CSV, UTF-8"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from typer.testing import Result
 
 from adapter_platform.cli.adapters.listing import remarks
+from adapter_platform.core.settings import load_settings
 from adapter_platform.core.store.store import Store
 
 Run = Callable[..., Result]
@@ -163,3 +165,11 @@ def test_verify_finds_a_changed_file_and_exits_1(run: Run, store_dir: Path) -> N
 
 def test_gc_says_what_it_deleted(run: Run, store_dir: Path) -> None:
     assert run("adapters", "gc").stderr == "0 leftovers deleted\n"
+    room = load_settings().cache / "training"
+    stopped, lately = room / "desk-1", room / "desk-2"
+    for directory in (stopped, lately):
+        directory.mkdir(parents=True)
+    os.utime(stopped, (0, 0))
+    result = run("adapters", "gc")
+    assert (result.stdout, result.stderr) == (f"{stopped}\n", "1 leftover deleted\n")
+    assert lately.exists()

@@ -72,6 +72,19 @@ def test_top_k_limits_what_is_shown(answer: Answer, as_json: Json) -> None:
     assert len(as_json("classify", "-a", "desk", "-k", "2", "--json", "x")["labels"]) == 2
 
 
+def test_top_k_gives_each_row_of_a_table_that_many_labels_with_their_scores(
+    answer: Answer,
+) -> None:
+    heading, *rows = answer("classify", "-a", "desk", "-k", "2", "x", "你好").splitlines()
+    assert heading.endswith("  top 2")
+    with from_python() as platform:
+        predictions = platform.classify(["x", "你好"], "desk")
+    for row, prediction in zip(rows, predictions, strict=True):
+        best, second, _ = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+        shown = ", ".join(f"{name} {100 * share:.1f} %" for name, share in (best, second))
+        assert row.endswith(f"  {shown}")
+
+
 def test_a_version_may_be_named(as_json: Json) -> None:
     one = as_json("classify", "-a", "desk@1", "--json", "x")
     two = as_json("classify", "-a", "desk", "--json", "x")

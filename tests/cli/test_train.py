@@ -76,6 +76,20 @@ def test_training_shows_the_probe_beside_it_and_the_line_to_try(
     assert tried.stdout.split()[0] in WORDS
 
 
+def test_the_line_to_try_works_as_it_stands_for_a_text_like_an_option_and_another_store(
+    run: Run, texts: Path, tmp_path: Path, platform_home: Path
+) -> None:
+    heading, *rows = texts.read_text(encoding="utf-8").splitlines()
+    texts.write_text("\n".join([heading, *(f"--help {row}" for row in rows)]), encoding="utf-8")
+    store = tmp_path / "my store"
+    result = run("adapters", "train", "mail", "--data", texts, "--store", store, *EASY)
+    assert result.exit_code == 0, result.output
+    last = result.stdout.splitlines()[-1]
+    tried = run(*shlex.split(last.removeprefix("try it: platform ")))
+    assert tried.exit_code == 0, tried.output
+    assert tried.stdout.split()[0] in WORDS
+
+
 def test_training_as_json_has_manifest_and_report_and_nothing_else_on_standard_output(
     as_json: Json, texts: Path, platform_home: Path
 ) -> None:

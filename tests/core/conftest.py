@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from adapter_platform.core.bases import Base, Bases
-from adapter_platform.core.engine.protocol import AdapterSource
 from adapter_platform.core.heads import Head
 from adapter_platform.core.labels import LabelScheme
 from adapter_platform.core.registry import Registry
 from adapter_platform.core.store.manifest import Manifest
+from adapter_platform.core.store.source import AdapterSource
 from adapter_platform.core.store.store import Store
 
 MakeAdapter = Callable[..., AdapterSource]

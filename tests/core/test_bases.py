@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +16,7 @@ import pytest
 from adapter_platform.core.bases import Base, Bases, check_base
 from adapter_platform.core.errors import BaseMismatch, BaseUnavailable
 from adapter_platform.core.labels import LabelScheme
+from adapter_platform.core.model_directory import FETCHED
 from adapter_platform.core.registry import BaseModel, Brought, Registry
 from adapter_platform.core.store.manifest import Manifest
 
@@ -25,6 +30,39 @@ def bases(tmp_path: Path) -> Bases:
 def copied(tiny_base: Path, tmp_path: Path) -> Path:
     """The tiny base where a test may change it."""
     return Path(shutil.copytree(tiny_base, tmp_path / "copied"))
+
+
+@pytest.fixture
+def on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Path], Path]:
+    """``on_the_hub(id, directory)``: as if it had been downloaded; where to."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+
+    def put(base_id: str, directory: Path) -> Path:
+        commit = "1" * 40
+        place = tmp_path / "hub" / f"models--{base_id.replace('/', '--')}"
+        (place / "refs").mkdir(parents=True)
+        (place / "refs" / "main").write_text(commit)
+        return Path(shutil.copytree(directory, place / "snapshots" / commit))
+
+    return put
+
+
+def sharded(directory: Path, target: Path) -> Path:
+    """The model with its weights in several files and an index."""
+    from transformers import AutoModel
+    from transformers.utils import logging
+
+    shutil.copytree(directory, target, ignore=shutil.ignore_patterns("*.safetensors"))
+    logging.set_verbosity_error()
+    model, info = AutoModel.from_pretrained(directory, output_loading_info=True)
+    if info["missing_keys"]:
+        model.pooler = None
+    model.save_pretrained(target, max_shard_size="20KB")
+    assert len(list(target.glob("model-*.safetensors"))) > 2
+    return target
 
 
 def manifest_for(base: Base) -> Manifest:
@@ -53,6 +91,38 @@ def test_pooling_is_the_checkpoints_own(
     assert bases.resolve(str(tiny_base_without_pooler)).pooling == "mean"
 
 
+@pytest.mark.parametrize("given", ["copied", "./copied", "../{here}/copied", "~/copied"])
+def test_a_directory_is_known_by_its_absolute_path_however_it_was_given(
+    bases: Bases, copied: Path, given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(copied.parent))
+    monkeypatch.chdir(copied.parent)
+    base = bases.resolve(given.format(here=copied.parent.name))
+    assert (base.id, base.path) == (str(copied), copied)
+    monkeypatch.chdir("/")
+    assert bases.for_adapter(manifest_for(base)) == (base, "")
+
+
+def test_a_name_comes_before_a_directory_of_that_name_and_a_directory_before_a_hub_id(
+    tiny_base: Path,
+    copied: Path,
+    tmp_path: Path,
+    on_the_hub: Callable[[str, Path], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bases = Bases(
+        Registry(bases={"copied": Brought(BaseModel("copied", "", lambda _: tiny_base), "")}),
+        tmp_path / "cache",
+    )
+    monkeypatch.chdir(copied.parent)
+    assert bases.resolve("copied").path == tiny_base
+    assert bases.resolve("./copied").path == copied
+    there = on_the_hub("models/small", tiny_base)
+    assert bases.resolve("models/small").path == there
+    here = Path(shutil.copytree(copied, copied.parent / "models" / "small"))
+    assert bases.resolve("models/small").path == here
+
+
 def test_a_plugins_base_is_fetched_by_its_name(tiny_base: Path, tmp_path: Path) -> None:
     fetched: list[Path] = []
 
@@ -78,6 +148,9 @@ def test_a_plugins_base_is_fetched_by_its_name(tiny_base: Path, tmp_path: Path) 
     [
         ("no/such/directory", "does not exist"),
         ("./nothing", "does not exist"),
+        ("~nobody-of-this-name/model", "does not exist"),
+        ("a" * 300, "no name, no directory"),
+        ("/" + "a" * 300, "does not exist"),
         ("", "needs a name"),
         ("multilingal", "no name, no directory"),
         ("someone/some-model", "no name, no directory"),
@@ -120,6 +193,95 @@ def test_a_model_that_is_no_encoder_is_refused(bases: Bases, copied: Path) -> No
     (copied / "config.json").write_text('{"model_type": "resnet"}')
     with pytest.raises(BaseUnavailable, match="no encoder of the BERT family"):
         bases.resolve(str(copied))
+
+
+# --- weights ------------------------------------------------------------------------------------
+
+
+def test_weights_in_several_files_are_one_base_with_its_pooler(
+    bases: Bases, tiny_base: Path, tiny_base_without_pooler: Path, tmp_path: Path
+) -> None:
+    import torch
+
+    from adapter_platform.core.engine.encoder import load_encoder
+
+    base = bases.resolve(str(sharded(tiny_base, tmp_path / "sharded")))
+    assert base.pooling == "pooler"
+    found = load_encoder(base, torch.device("cpu")).state_dict()
+    whole = load_encoder(bases.resolve(str(tiny_base)), torch.device("cpu")).state_dict()
+    assert found.keys() == whole.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in whole.items())
+    without = sharded(tiny_base_without_pooler, tmp_path / "sharded-no-pooler")
+    assert bases.resolve(str(without)).pooling == "mean"
+
+
+def test_every_file_of_weights_counts_and_none_may_be_missing(
+    bases: Bases, tiny_base: Path, tmp_path: Path
+) -> None:
+    directory = sharded(tiny_base, tmp_path / "sharded")
+    before = bases.resolve(str(directory)).fingerprint
+    last = sorted(directory.glob("model-*.safetensors"))[-1]
+    last.write_bytes(last.read_bytes() + b" ")
+    assert bases.resolve(str(directory)).fingerprint != before
+    last.unlink()
+    with pytest.raises(BaseUnavailable, match=f"no {last.name}, which its index names"):
+        bases.resolve(str(directory))
+    for spoiled in ("{", "[]", "{}", '{"weight_map": {"a": 1}}'):
+        (directory / "model.safetensors.index.json").write_text(spoiled)
+        with pytest.raises(BaseUnavailable, match="not an index of weights"):
+            bases.resolve(str(directory))
+
+
+def test_weights_that_may_carry_code_are_refused_and_the_hint_converts_them(
+    bases: Bases, tiny_base: Path, copied: Path
+) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    whole = load_file(copied / "model.safetensors")
+    (copied / "model.safetensors").unlink()
+    names = sorted(whole)
+    for number, part in enumerate((names[::2], names[1::2]), start=1):
+        tensors = {name: whole[name] for name in part}
+        torch.save(tensors, copied / f"pytorch_model-0000{number}-of-00002.bin")
+    with pytest.raises(BaseUnavailable, match="only safetensors are read") as caught:
+        bases.resolve(str(copied))
+    before, colon, line = (caught.value.hint or "").partition(": ")
+    assert (before, colon) == ("convert it", ": ")
+    program, *arguments = shlex.split(line)
+    assert program == "python"
+    subprocess.run([sys.executable, *arguments], check=True)
+    made = load_file(copied / "model.safetensors")
+    assert made.keys() == whole.keys()
+    assert all(torch.equal(made[name], tensor) for name, tensor in whole.items())
+    assert bases.resolve(str(copied)).pooling == "pooler"
+
+
+def test_of_a_model_on_the_hub_all_that_it_needs_is_fetched_and_nothing_else() -> None:
+    from huggingface_hub.utils import filter_repo_objects
+
+    needed = ["config.json", "model.safetensors", "model.safetensors.index.json"]
+    needed += ["model-00001-of-00002.safetensors", "tokenizer.json", "vocab.txt"]
+    others = ["pytorch_model.bin", "tf_model.h5", "onnx/model.onnx", "2_Dense/model.safetensors"]
+    assert list(filter_repo_objects([*needed, *others], allow_patterns=list(FETCHED))) == needed
+
+
+def test_a_model_on_the_hub_with_weights_in_several_files_is_a_base(
+    bases: Bases, tiny_base: Path, tmp_path: Path, on_the_hub: Callable[[str, Path], Path]
+) -> None:
+    there = on_the_hub("someone/model", sharded(tiny_base, tmp_path / "sharded"))
+    base = bases.resolve("someone/model")
+    assert (base.id, base.path, base.pooling) == ("someone/model", there, "pooler")
+
+
+def test_a_model_on_the_hub_without_safetensors_is_refused_with_a_way_out(
+    bases: Bases, copied: Path, on_the_hub: Callable[[str, Path], Path]
+) -> None:
+    (copied / "model.safetensors").unlink()
+    on_the_hub("someone/old-model", copied)
+    with pytest.raises(BaseUnavailable, match="without safetensors weights") as caught:
+        bases.resolve("someone/old-model")
+    assert "hf download someone/old-model --local-dir DIR" in (caught.value.hint or "")
 
 
 # --- fingerprints -----------------------------------------------------------------------------
@@ -196,6 +358,34 @@ def test_the_same_base_elsewhere_is_taken_without_a_word(
     manifest = manifest_for(bases.resolve(str(tiny_base)))
     base, warning = bases.for_adapter(manifest, str(copied))
     assert (base.path, warning) == (copied, "")
+
+
+def test_nothing_in_the_working_directory_is_taken_for_what_a_manifest_names(
+    bases: Bases,
+    tiny_base: Path,
+    tiny_base_without_pooler: Path,
+    tmp_path: Path,
+    on_the_hub: Callable[[str, Path], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    on_the_hub("someone/model", tiny_base)
+    own = bases.resolve("someone/model")
+    shutil.copytree(tiny_base_without_pooler, tmp_path / "someone" / "model")
+    monkeypatch.chdir(tmp_path)
+    assert bases.for_adapter(manifest_for(own)) == (own, "")
+
+
+def test_a_directory_that_is_gone_is_asked_for_by_its_fingerprint(
+    bases: Bases, copied: Path, tiny_base: Path
+) -> None:
+    own = bases.resolve(str(copied))
+    shutil.rmtree(copied)
+    with pytest.raises(BaseUnavailable) as caught:
+        bases.for_adapter(manifest_for(own))
+    sentence = caught.value.message
+    assert f"support@1 needs the base {str(copied)!r} ({own.fingerprint[:12]})" in sentence
+    assert "--base DIRECTORY" in (caught.value.hint or "")
+    assert bases.for_adapter(manifest_for(own), str(tiny_base))[1] == ""
 
 
 def test_a_changed_base_of_the_same_name_and_shape_is_a_warning(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -165,6 +166,7 @@ def test_splits_that_make_no_sense_are_refused(data: Mapping[str, str], message:
         ([["a", "b"], []], "multi", ("a", "b")),
         (['["a", "b"]', "[]", "c"], "multi", ("a", "b", "c")),
         (["a|b", "a", "b"], "multi", ("a", "b")),
+        (["a｜b", "a", "b"], "multi", ("a", "b")),
         (["a; b", "a", "b", ""], "multi", ("a", "b")),
         (["易用性、性能", "易用性", "性能"], "multi", ("性能", "易用性")),
         (["act|greet", "act|ask", "act|tell"], "single", ("act|ask", "act|greet", "act|tell")),
@@ -191,6 +193,24 @@ def test_commas_that_may_separate_labels_are_noted_and_taken_when_asked() -> Non
     dataset = load(rows, kind="multi")
     assert dataset.scheme.classes == ("drink", "food")
     assert dataset.examples[0].labels == ("drink", "food")
+
+
+def test_labels_that_look_alike_stay_apart_and_are_noted() -> None:
+    dataset = load(
+        labelled("Refund", "refund ", "ｒｅｆｕｎｄ", "lo\u200bgin", "login", "c++", "c#")
+    )
+    assert len(dataset.scheme.classes) == 7
+    (note,) = dataset.notes
+    assert note.startswith("the labels 'Refund', 'refund', 'ｒｅｆｕｎｄ' are different ones")
+    assert note.endswith("as does 1 more group")
+    assert load(labelled("refund", "login")).notes == ()
+
+
+def test_a_number_is_the_label_of_its_digits() -> None:
+    """Also as the decimal numbers that databases and Parquet files have."""
+    numbers = (2, 2.0, Decimal("2.00"), "2", Decimal("2.5"), 2.5)
+    found = [example.labels[0] for example in load(labelled(*numbers)).examples]
+    assert found == ["2", "2", "2", "2", "2.5", "2.5"]
 
 
 def test_a_named_separator_decides() -> None:
@@ -265,6 +285,26 @@ def test_each_file_must_be_usable_by_itself() -> None:
     scheme = LabelScheme.of("single", ["x"])
     with pytest.raises(DataError, match="1 of 1 rows of rows:b cannot be used"):
         load_examples(data, registry(a=labelled("x", "x"), b=labelled("y")), scheme=scheme)
+
+
+@pytest.mark.parametrize(
+    ("label", "reason"),
+    [
+        ([["a"]], "one of the labels is a list, not a text"),
+        ([{"a": 1}], "one of the labels is an object, not a text"),
+        (["a", None], "one of the labels is empty"),
+        (b"a", "the label is bytes, not a text"),
+        ("\ud800", "half of a surrogate pair stands in it, which is no character"),
+    ],
+)
+def test_what_is_no_label_is_a_problem_of_its_row(label: Any, reason: str) -> None:
+    (problem,) = load(labelled("a", label, "b")).problems
+    assert (problem.where, problem.reason) == ("t:2", reason)
+
+
+def test_labels_that_make_no_scheme_of_the_kind_asked_for_are_refused() -> None:
+    with pytest.raises(DataError, match="make no hierarchical scheme: the label path 'a//b'"):
+        load(labelled("a//b", "c"), kind="hierarchical")
 
 
 def test_python_lists_are_named_as_what_they_are() -> None:

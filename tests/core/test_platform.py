@@ -34,6 +34,8 @@ from adapter_platform.core.predictions import Prediction
 from adapter_platform.core.registry import BaseModel, Brought, NullListener, Registry
 from adapter_platform.core.settings import Settings
 from adapter_platform.core.store.manifest import Calibration, Manifest, StepRecord
+from adapter_platform.core.training.requests import TrainingOptions
+from adapter_platform.plugins.sources.csv_file import CsvSource
 from adapter_platform.plugins.testing import make_tiny_base
 
 Publish = Callable[..., Manifest]
@@ -105,7 +107,7 @@ def test_a_text_alone_gets_a_prediction_and_a_list_a_list(
     one = platform.classify("how do i clean data?")
     assert isinstance(one, Prediction)
     assert one.label == max(one.probabilities, key=lambda name: one.probabilities[name])
-    assert (one.adapter, one.version, one.engine) == ("support", 1, "peft")
+    assert (one.adapter, one.version, one.engine) == ("support", 1, "packed")
     assert one.base == str(tiny_base)
     assert list(one.probabilities) == ["support-0", "support-1", "support-2"]
     assert sum(one.probabilities.values()) == pytest.approx(1)
@@ -246,13 +248,24 @@ def test_no_texts_give_no_predictions(platform: Platform) -> None:
     assert list(platform.classify_stream([])) == []
 
 
-def test_there_is_no_packed_engine_yet_and_auto_means_peft(
+def test_each_adapter_is_run_by_the_engine_asked_for_and_by_auto_on_the_packed_one_if_it_can(
     platform: Platform, tiny_base: Path, publish_adapter: Publish
 ) -> None:
-    publish_adapter(platform.store, tiny_base, "support")
-    with pytest.raises(AdapterUnsupported, match="no packed engine"):
-        platform.classify("a", engine="packed")
-    assert platform.classify("a", engine="auto").engine == "peft"
+    publish_adapter(platform.store, tiny_base, "lora")
+    publish_adapter(platform.store, tiny_base, "dora", method="DORA")
+    names = ["lora", "dora", "lora"]
+    mixed = platform.classify(["a", "b", "c"], names)
+    assert [(p.adapter, p.engine) for p in mixed] == [
+        ("lora", "packed"),
+        ("dora", "peft"),
+        ("lora", "packed"),
+    ]
+    forced = platform.classify(["a", "b", "c"], names, engine="peft")
+    assert {p.engine for p in forced} == {"peft"}
+    for one, other in zip(mixed, forced, strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
+    with pytest.raises(AdapterUnsupported, match="dora@1"):
+        platform.classify("a", "dora", engine="packed")
 
 
 @pytest.mark.parametrize("text", ["", "  \n\t", "\u3000"])
@@ -504,6 +517,47 @@ def test_a_damaged_adapter_fails_alone(
     with pytest.raises(AdapterCorrupt, match="bad@1 is damaged"):
         platform.classify("text", adapter="bad")
     assert platform.classify("text", adapter="good").adapter == "good"
+
+
+# --- making -----------------------------------------------------------------------------------
+
+
+WORDS = {"money": "refund", "parcel": "delivery"}
+
+
+def write_texts(path: Path) -> str:
+    rows = [f"{word} number {i},{label}" for i in range(12) for word, label in WORDS.items()]
+    path.write_text("\n".join(["question,topic", *rows]), encoding="utf-8")
+    return f"csv:{path}"
+
+
+def test_a_training_from_python_is_planned_run_and_judged(
+    open_platform: Open, tiny_base: Path, tmp_path: Path
+) -> None:
+    source = Brought(CsvSource(), "sources")
+    platform = open_platform(Registry(sources={"csv": source}), base=str(tiny_base))
+    data = write_texts(tmp_path / "texts.csv")
+    said: TrainingOptions = {
+        "settings": {"epochs": 1, "max_length": 32, "batch_size": 8},
+        "columns": {"text": "question", "label": "topic"},
+        "allow_worse": True,
+    }
+    assert platform.plan_training("support", data, **said).epochs == 1
+    assert platform.adapters() == []
+    outcome = platform.train("support", data=data, promote=False, **said)
+    assert (outcome.manifest.reference, outcome.promoted) == ("support@1", False)
+    assert platform.classify("money", "support@1").label in WORDS.values()
+    columns = said["columns"]
+    found = platform.evaluate("support@1", data, columns=columns)
+    assert (found["adapter"], found["n"]) == ("support@1", 24)
+    assert set(found["baselines"]) == {"probe", "tfidf"}
+    other = tmp_path / "other.csv"
+    other.write_text("question,topic\nmoney please,refund\n", encoding="utf-8")
+    found = platform.evaluate("support@1", str(other), columns=columns)
+    assert found["n"] == 1
+    assert "baselines" not in found, "those are of other texts"
+    with pytest.raises(UsageError, match="'setings'"):
+        platform.train("support", data, setings={})  # type: ignore[call-arg]
 
 
 # --- life -------------------------------------------------------------------------------------

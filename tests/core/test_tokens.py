@@ -123,3 +123,9 @@ def test_far_more_tokens_a_character_than_in_training_are_warned_about(tiny: Bas
     assert unreadable("abcdefghij", dense, tiny, 3.0) == ()
     assert unreadable("abcdefghij", dense, tiny, 0.0) == ()  # an adapter that does not know
     assert unreadable("abc", dense, tiny, 0.5) == ()  # too short to tell
+
+
+def test_a_text_of_a_foreign_script_is_not_called_dense_as_well(tiny: Base) -> None:
+    dense = Encoded(tuple(range(40)), truncated=False, unknown=0)
+    latin = replace(tiny, scripts=("LATIN",))
+    assert [n.code for n in unreadable("где мой заказ", dense, latin, 0.5)] == ["script"]

@@ -132,7 +132,7 @@ def test_a_domain_folder_in_the_plugins_directory_is_a_plugin(
     make_folder(tmp_path / "desk", "tickets")
     plugins = load(plugins_dir=tmp_path)
     assert info_of(plugins, "desk").origin == "folder"
-    uri = f"csv:{tmp_path / 'desk' / 'texts.csv'}"
+    uri = str(tmp_path / "desk" / "texts.csv")
     assert plugins.registry.domain("tickets").data == {"train": uri}
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from adapter_platform.core.platform import Platform
+from adapter_platform.core.training import report as reports
 from adapter_platform.plugins import open_platform
 
+FRESH = Path(__file__).parent / "fresh"
 NAMES = ("data_eng", "support", "feedback", "question_type")
 
 
@@ -37,6 +39,36 @@ def test_a_starter_is_not_worse_than_the_probe_on_its_test_texts(
     assert metrics[f"test.{primary}"] >= metrics[f"test.probe.{primary}"]
 
 
+@pytest.mark.parametrize(
+    ("name", "metric", "least"),
+    [
+        ("data_eng", "coarse_accuracy", 0.95),
+        ("data_eng", "accuracy", 0.85),
+        ("support", "accuracy", 0.85),
+        ("question_type", "accuracy", 0.85),
+        ("feedback", "macro_f1", 0.80),
+    ],
+)
+def test_a_starter_is_as_good_as_the_readme_says(
+    platform: Platform, name: str, metric: str, least: float
+) -> None:
+    assert platform.resolve(name).manifest.metrics[f"test.{metric}"] >= least
+
+
+def test_data_eng_finds_the_exact_topic_in_either_language(platform: Platform) -> None:
+    by_language = reports.read(platform.resolve("data_eng").path)["test"]["slices"]["lang"]
+    assert set(by_language) == {"zh", "en"}
+    assert all(figures["accuracy"] >= 0.85 for figures in by_language.values())
+
+
+@pytest.mark.parametrize("name", ["data_eng", "support"])
+def test_texts_that_came_after_every_choice_of_recipe_are_answered_as_well(
+    platform: Platform, name: str
+) -> None:
+    found = platform.evaluate(name, f"csv:{FRESH / name}.csv")
+    assert found["metrics"]["accuracy"] >= 0.85
+
+
 def test_evaluating_again_gives_the_figures_in_the_manifest(platform: Platform) -> None:
     found = platform.evaluate("question_type")["metrics"]
     kept = platform.resolve("question_type").manifest.metrics
@@ -48,13 +80,7 @@ def test_evaluating_again_gives_the_figures_in_the_manifest(platform: Platform) 
     ("text", "adapter", "label"),
     [
         ("数据清洗流程是什么？", "data_eng", "data_platform/cleaning"),
-        pytest.param(
-            "How do I deduplicate a table?",
-            "data_eng",
-            "data_platform/cleaning",
-            # Strict: the version that answers it rightly must take this mark away.
-            marks=pytest.mark.xfail(strict=True, reason="data_eng@1 answers data_platform/backup"),
-        ),
+        ("How do I deduplicate a table?", "data_eng", "data_platform/cleaning"),
         ("你好呀，今天过得怎么样", "data_eng", "general_chat"),
         ("明天北京会下雨吗", "data_eng", "irrelevant"),
         ("I was charged twice for the same order", "support", "payment_problem"),

@@ -16,9 +16,10 @@ from transformers.utils import logging
 
 from adapter_platform.core.bases import Bases
 from adapter_platform.core.engine.peft import PeftEngine
-from adapter_platform.core.engine.protocol import AdapterSource, Row
+from adapter_platform.core.engine.protocol import Row
 from adapter_platform.core.registry import Brought, NullListener, Registry
 from adapter_platform.core.store.manifest import Manifest
+from adapter_platform.core.store.source import AdapterSource
 from adapter_platform.core.store.store import Store
 from adapter_platform.core.tokens import TextEncoder
 from adapter_platform.core.training.prepare import Workshop

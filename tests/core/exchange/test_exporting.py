@@ -16,7 +16,6 @@ from peft import IA3Config, LoHaConfig, PeftModel, PrefixTuningConfig, VeraConfi
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from adapter_platform.core.engine.protocol import AdapterSource
 from adapter_platform.core.errors import (
     AdapterCorrupt,
     AdapterUnsupported,
@@ -28,6 +27,7 @@ from adapter_platform.core.exchange.exporting import export_adapter
 from adapter_platform.core.exchange.importing import import_adapter
 from adapter_platform.core.heads import Head
 from adapter_platform.core.store.manifest import Manifest
+from adapter_platform.core.store.source import AdapterSource
 from adapter_platform.core.training.prepare import Workshop
 
 from .conftest import NAMES, Logits, Stock, published, seed_config

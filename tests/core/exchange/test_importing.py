@@ -350,13 +350,21 @@ def test_a_base_of_another_width_is_refused(
     assert "reads 32 numbers a text, and the base" in sentence
 
 
-def test_a_base_that_has_moved_can_be_named(
-    stock: Stock, workshop: Workshop, tiny_base: Path
+def test_a_base_that_has_moved_can_be_named_from_anywhere(
+    stock: Stock, workshop: Workshop, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = stock()
     edit(directory, base_model_name_or_path="/home/somebody/models/bert")
     assert "--base DIRECTORY" in refusal(BaseUnavailable, lambda: bring(directory, workshop))
-    assert bring(directory, workshop, base=str(tiny_base)).base.id == str(tiny_base)
+    monkeypatch.chdir(tiny_base.parent)
+    manifest = bring(directory, workshop, base=tiny_base.name)
+    assert manifest.base.id == str(tiny_base)
+    path = published(workshop, manifest).path
+    config = json.loads((path / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == str(tiny_base)
+    assert read_recipe(path / "training_config.json")["base"] == str(tiny_base)
+    monkeypatch.chdir("/")
+    assert workshop.bases.for_adapter(manifest)[0].path == tiny_base
 
 
 def test_a_folder_that_names_no_base_says_so(stock: Stock, workshop: Workshop) -> None:
@@ -472,6 +480,19 @@ def test_a_base_that_is_named_for_it_must_be_its_own(
 ) -> None:
     other = str(tiny_base_without_pooler)
     assert "is another" in refusal(BaseMismatch, lambda: bring(exported, workshop, base=other))
+
+
+def test_where_its_base_lies_now_need_be_said_only_once(
+    exported: Path, workshop: Workshop, tiny_base: Path, tmp_path: Path
+) -> None:
+    moved = Path(shutil.copytree(tiny_base, tmp_path / "moved"))
+    manifest = Manifest.read(exported)
+    replace(manifest, base=replace(manifest.base, id="/gone")).write(exported)
+    back = bring(exported, workshop, name="again", base=str(moved))
+    assert back.base == replace(manifest.base, id=str(moved))
+    assert workshop.store.verify("again") == []
+    base, warning = workshop.bases.for_adapter(published(workshop, back).manifest)
+    assert (base.path, warning) == (moved, "")
 
 
 @pytest.mark.parametrize("name", ["head.safetensors", "adapter_config.json", "README.md"])

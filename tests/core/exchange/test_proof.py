@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adapter_platform.core.engine.protocol import AdapterSource
 from adapter_platform.core.errors import AdapterUnsupported
 from adapter_platform.core.exchange.importing import import_adapter
 from adapter_platform.core.exchange.proof import (
@@ -19,6 +18,7 @@ from adapter_platform.core.exchange.proof import (
     stock_logits,
 )
 from adapter_platform.core.exchange.stock import retarget, to_encoder, to_stock
+from adapter_platform.core.store.source import AdapterSource
 from adapter_platform.core.training.prepare import Workshop
 
 from .conftest import Stock, published, seed_config

@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from adapter_platform.core.bases import Bases
-from adapter_platform.core.registry import Brought, NullListener, Registry
+from adapter_platform.core.labels import LabelScheme
+from adapter_platform.core.registry import Brought, Domain, NullListener, Registry, Step
 from adapter_platform.core.store.store import Store
 from adapter_platform.plugins.postprocess.abstain import Abstain
 from adapter_platform.plugins.sources.csv_file import CsvSource
@@ -20,7 +22,8 @@ from adapter_platform.plugins.sources.jsonl import JsonlSource
 if TYPE_CHECKING:
     from adapter_platform.core.bases import Base
     from adapter_platform.core.training.model import Classifier
-    from adapter_platform.core.training.prepare import TrainingRequest, Workshop
+    from adapter_platform.core.training.prepare import Workshop
+    from adapter_platform.core.training.requests import TrainingRequest
 
 WriteTexts = Callable[..., str]
 MakeRequest = Callable[..., "TrainingRequest"]
@@ -34,6 +37,7 @@ TOPICS: Mapping[str, Sequence[str]] = {
 FILLER = ["please", "my", "is", "not", "when", "how", "why", "it", "this", "you"]
 EASY = {"epochs": 1, "max_length": 32, "batch_size": 8}
 """Settings that make a training a matter of a second."""
+SCHEME = LabelScheme.of("single", sorted(TOPICS))
 
 
 def make_text(topics: Iterable[str], draw: random.Random) -> str:
@@ -95,6 +99,21 @@ def registry() -> Registry:
     )
 
 
+@pytest.fixture
+def with_domain(registry: Registry, write_texts: WriteTexts) -> Registry:
+    """The registry with the domain ``support``, whose data is one file without splits."""
+    domain = Domain(
+        name="support",
+        data={"train": write_texts(dict.fromkeys(TOPICS, 12))},
+        description="What customers ask.",
+        scheme=SCHEME,
+        recipe={"epochs": 4, "peft": {"r": 4}},
+        postprocess=(Step("abstain", {"threshold": 0.5}),),
+        columns={"text": "text", "label": "label"},
+    )
+    return replace(registry, domains={"support": Brought(domain, "mine", "1.0")})
+
+
 @pytest.fixture(scope="session")
 def one_thread() -> None:
     """So little arithmetic is slowed by threads, most of all where others use the cores too."""
@@ -136,8 +155,8 @@ def ask(tiny_base: Path, texts: str) -> MakeRequest:
         request: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> TrainingRequest:
-        from adapter_platform.core.training.prepare import TrainingRequest
         from adapter_platform.core.training.recipe import make_recipe
+        from adapter_platform.core.training.requests import TrainingRequest
 
         data = data or texts
         easy = {} if preset else EASY

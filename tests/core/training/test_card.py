@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard
+from markdown_it import MarkdownIt
 
 from adapter_platform.core.labels import Label, LabelScheme
 from adapter_platform.core.store.manifest import BaseRecord, Manifest
@@ -125,6 +127,58 @@ def test_an_adapter_that_is_worse_than_the_probe_is_called_so() -> None:
 
 def test_an_adapter_that_nobody_has_judged_is_called_so() -> None:
     assert "Not judged" in card(report={**REPORT, "test": None, "notes": []})
+
+
+STRANGE = (
+    "act|greet",
+    "C:\\new\\|x",
+    "<b>bold</b> & *strong* &amp;",
+    "__init__ and a_b",
+    "`tick` ``two",
+    "[link](http://x) ~~no~~",
+    "a: b #c",
+    "退款｜退货",
+)
+
+
+def shown(text: str) -> list[str]:
+    """What a reader sees of each piece of running text, with the tables' cells apart."""
+
+    def seen(token: Any) -> str:
+        return "" if token.type == "html_inline" else str(token.content)
+
+    parsed = MarkdownIt("gfm-like", {"linkify": False, "html": True}).parse(text)
+    return ["".join(seen(c) for c in t.children or ()) for t in parsed if t.type == "inline"]
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_names_read_as_they_are_in_tables_and_lists(name: str) -> None:
+    label = Label(name, {"en": name}, f"All of {name},\n# whatever")
+    manifest = replace(MANIFEST, scheme=LabelScheme("single", (label, Label("login"))))
+    per_class = [{**EVALUATION["per_class"][0], "label": name}]
+    slices = {"part": {name: {"n": 25, **METRICS}, "zh": {"n": 15, **METRICS}}}
+    test = {**EVALUATION, "per_class": per_class, "slices": slices}
+    found = shown(card(manifest, {**REPORT, "test": test, "notes": [f"none has {name!r}"]}))
+    assert f"{name} ({name}): All of {name}, # whatever" in found
+    assert f"none has {name!r}" in found
+    at = found.index(name)
+    assert found[at + 1 : at + 5] == ["100.0", "75.0", "85.7", "20"]
+    at = found.index(f"part = {name}")
+    assert found[at + 1 : at + 3] == ["25", "87.5"]
+
+
+@pytest.mark.parametrize(
+    "base", ["C:\\my models: new", "/data/a b #1/'x'", "`odd`", "123", "是: 的"]
+)
+def test_a_base_of_any_name_is_read_by_the_hub_and_by_people(base: str) -> None:
+    record = replace(MANIFEST.base, id=base)
+    text = card(replace(MANIFEST, base=record))
+    assert ModelCard(text).data.base_model == base
+    found = shown(text)
+    assert f"{base} (ffffffffffff)" in found
+    (line,) = [line for line in found if line.startswith("platform bases fetch ")]
+    command = line.removesuffix(" prints the base's directory.")
+    assert shlex.split(command) == ["platform", "bases", "fetch", base]
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "pooler"])

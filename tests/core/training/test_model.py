@@ -121,6 +121,20 @@ def test_the_multi_label_loss_is_binary_cross_entropy_a_label(
     assert out["loss"].item() == pytest.approx(expected.item())
 
 
+def test_label_smoothing_moves_the_targets_of_every_kind_of_scheme(
+    make_classifier: MakeClassifier,
+) -> None:
+    smoothing = {"label_smoothing": 0.2}
+    out = make_classifier(loss=smoothing).eval()(*TOKENS, CLASSES)
+    expected = functional.cross_entropy(out["logits"], CLASSES, label_smoothing=0.2)
+    assert out["loss"].item() == pytest.approx(expected.item())
+    wanted = torch.tensor([[1, 0, 0], [0, 0, 0], [1, 1, 0], [0, 0, 1]])
+    out = make_classifier(loss={"multi": True} | smoothing).eval()(*TOKENS, wanted)
+    smoothed = torch.where(wanted == 1, 0.9, 0.1)
+    expected = functional.binary_cross_entropy_with_logits(out["logits"], smoothed)
+    assert out["loss"].item() == pytest.approx(expected.item())
+
+
 def test_what_is_trained_is_the_adapter_and_the_head_alone(
     make_classifier: MakeClassifier,
 ) -> None:
@@ -184,6 +198,61 @@ def test_no_method_touches_a_pooler_that_the_head_does_not_read(
     trained = set(model.trained_state()) - {"head.weight", "head.bias"}
     assert trained
     assert not [name for name in trained if "pooler" in name]
+
+
+EXCLUDED = encoder_sites(2) - {"encoder.layer.0.output.dense"}
+
+
+@pytest.mark.parametrize(
+    "excluded",
+    [["layer.0.output.dense"], r".*layer\.0\.output\.dense"],
+    ids=["names", "expression"],
+)
+def test_what_a_recipe_excludes_comes_on_top_of_the_pooler(
+    make_classifier: MakeClassifier, excluded: Any
+) -> None:
+    settings = {"exclude_modules": excluded}
+    assert sites(make_classifier(peft=settings).encoder) == EXCLUDED
+    reading = make_classifier(peft=settings, pooling="pooler").encoder
+    assert sites(reading) == EXCLUDED | {"pooler.dense"}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"target_modules": ["dense"]},
+        {"target_modules": r".*\.dense"},
+        {"target_modules": r"pooler\.dense|.*\.output\.dense"},
+        {"target_modules": ["dense"], "layers_to_transform": [0]},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("method", ["LORA", "VERA"])
+def test_no_way_of_naming_targets_reaches_the_pooler(
+    make_classifier: MakeClassifier, method: str, settings: dict[str, Any]
+) -> None:
+    model = make_classifier(peft_method=method, peft=settings)
+    trained = set(model.trained_state()) - {"head.weight", "head.bias"}
+    assert trained
+    assert not [name for name in trained if "pooler" in name]
+    if "layers_to_transform" in settings:
+        assert not [name for name in trained if "layer.1" in name]
+
+
+def test_all_linear_layers_are_those_of_the_encoder_or_refused(
+    make_classifier: MakeClassifier,
+) -> None:
+    everything = {"target_modules": "all-linear"}
+    assert sites(make_classifier(peft=everything).encoder) == encoder_sites(2)
+    error = refusal(peft_method="VERA", peft=everything)
+    assert "pooler" in error.message
+    assert error.hint is not None
+
+
+@pytest.mark.filterwarnings("ignore:Unsupported layer type:UserWarning")  # PEFT's, of its own
+def test_layer_norm_tuning_tunes_layer_norms(make_classifier: MakeClassifier) -> None:
+    trained = set(make_classifier(peft_method="LN_TUNING").trained_state())
+    assert all("LayerNorm" in name for name in trained - {"head.weight", "head.bias"})
 
 
 @pytest.mark.parametrize("pooler", [True, False], ids=["pooler", "no pooler"])

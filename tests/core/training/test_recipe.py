@@ -76,13 +76,36 @@ def test_a_recipe_file_may_be_toml(tmp_path: Path) -> None:
     assert (recipe.epochs, recipe.peft) == (4, {"r": 2})
 
 
-@pytest.mark.parametrize("content", ["{", "[1, 2]", None])
-def test_a_recipe_file_that_is_none_is_named(tmp_path: Path, content: str | None) -> None:
-    path = tmp_path / "mine.json"
+def test_a_byte_order_mark_is_no_part_of_a_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("epochs = 4\n", encoding="utf-8-sig")
+    assert read_recipe(path) == {"epochs": 4}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("mine.json", b"{", "is not JSON"),
+        ("mine.toml", b"epochs", "is not TOML"),
+        ("mine.json", b"[1, 2]", "is not a table of settings"),
+        ("mine.json", b"[" * 100_000, "is not JSON"),
+        ("mine.toml", "# 批次".encode("gb18030"), "is not UTF-8 text"),
+        ("mine.toml", None, "there is no recipe file"),
+        ("", None, "cannot be read: is a directory"),
+        ("x" * 300, None, "cannot be read: file name too long"),
+    ],
+    ids=["no JSON", "no TOML", "list", "deep", "GB18030", "missing", "directory", "long name"],
+)
+def test_a_recipe_file_that_is_none_ends_in_a_sentence(
+    tmp_path: Path, name: str, content: bytes | None, sentence: str
+) -> None:
+    path = tmp_path / name
     if content is not None:
-        path.write_text(content, encoding="utf-8")
-    with pytest.raises(RecipeError, match=r"mine\.json"):
+        path.write_bytes(content)
+    with pytest.raises(RecipeError, match=sentence) as error:
         read_recipe(path)
+    assert str(path) in error.value.message
+    assert "Errno" not in error.value.message
 
 
 @pytest.mark.parametrize(

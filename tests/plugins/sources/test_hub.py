@@ -91,3 +91,16 @@ def test_a_broken_file_in_the_directory_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "train.json").write_text('{"text": "a"}\n{"text":\n')
     with pytest.raises(DataError, match="cannot be loaded"):
         list(HubSource().read(str(tmp_path)))
+
+
+def test_splits_of_other_names_alone_have_to_be_named(tmp_path: Path) -> None:
+    from datasets import Dataset
+
+    for name in ("spring", "autumn"):
+        Dataset.from_dict({"text": ["a"], "label": ["b"]}).to_parquet(tmp_path / f"{name}.parquet")
+    files = "".join(f"  - split: {n}\n    path: {n}.parquet\n" for n in ("spring", "autumn"))
+    card = f"---\nconfigs:\n- config_name: default\n  data_files:\n{files}---\n"
+    (tmp_path / "README.md").write_text(card, encoding="utf-8")
+    with pytest.raises(DataError, match="is called train or test: spring, autumn") as caught:
+        list(HubSource().read(str(tmp_path)))
+    assert caught.value.hint == f"name one: hf:{tmp_path}@spring"

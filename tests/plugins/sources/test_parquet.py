@@ -40,6 +40,18 @@ def test_a_file_cut_short_is_one_sentence(tmp_path: Path) -> None:
         list(ParquetSource().read(str(path)))
 
 
+def test_a_file_damaged_in_the_middle_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    texts = [f"text {i * i} {i % 7}" for i in range(3000)]
+    pq.write_table(pa.table({"text": texts, "label": texts}), path, compression="gzip")
+    content = bytearray(path.read_bytes())
+    for at in range(len(content) // 3, len(content) // 2):
+        content[at] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="cannot be read as Parquet"):
+        list(ParquetSource().read(str(path)))
+
+
 def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table([["a"], ["b"]], names=["text", "text"]), path)

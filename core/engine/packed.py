@@ -1,0 +1,243 @@
+"""The packed engine: LoRA adapters of a BERT base, mixed freely in one batch at about the cost of
+one.
+
+Callers load their adapters themselves; one thread runs the forward passes, and answers together
+what has come in meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Hashable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from ..bases import Base
+from ..errors import AdapterUnsupported, PlatformError
+from ..registry import Listener
+from ..store.manifest import Manifest
+from ..store.source import AdapterSource
+from .bert import Bert, read_bert, refuses_base
+from .forks import renew_in_child
+from .forward import Buffers, Gathered, Strips, encode, logits
+from .lora import read_lora, refuses
+from .owner import Owner
+from .packing import cut, lay_out
+from .protocol import Row
+from .resident import Residents
+from .torch_weights import TorchBert, TorchLora
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    FloatArray = NDArray[np.float32]
+
+log = logging.getLogger(__name__)
+
+# Adapters in a batch above which their products are gathered into few large ones.
+GATHER_ABOVE = {"cpu": 1_000_000, "cuda": 8}
+
+
+@dataclass(eq=False, slots=True)
+class _Text:
+    """One row on its way, and what comes of it."""
+
+    tokens: tuple[int, ...]
+    adapter: TorchLora
+    logits: FloatArray | None = None
+
+
+@dataclass(eq=False, slots=True)
+class _Call:
+    """What one caller waits for."""
+
+    texts: list[_Text]
+    done: Future[None] = field(default_factory=Future)
+
+
+class PackedEngine:
+    """One base and the LoRA adapters on it. Safe to call from any thread, and after a fork.
+
+    The base is read by the first call. `after_adapter_loaded` is told on the thread of the caller
+    whose rows made the adapter load, when its answer is there, so a listener may itself classify.
+
+    Args:
+        base: every adapter is taken to be trained on it; callers check that.
+        room: bytes of adapters that are held before the least recently used goes.
+        batch_tokens: tokens in one forward pass, at most.
+        threads: torch's threads for a forward pass; 0 leaves torch's own choice.
+        gather_above: adapters in a batch above which their products are gathered into few large
+            ones; None: what the device likes.
+    """
+
+    name = "packed"
+
+    def __init__(
+        self,
+        base: Base,
+        device: torch.device,
+        listener: Listener,
+        room: int,
+        batch_tokens: int,
+        threads: int,
+        gather_above: int | None = None,
+    ) -> None:
+        self._base = base
+        self._device = device
+        self._listener = listener
+        self._batch_tokens = batch_tokens
+        self._threads = threads
+        self._gather_above = GATHER_ABOVE[device.type] if gather_above is None else gather_above
+        self._bert: Bert | None = None
+        self._torch_bert: TorchBert | None = None
+        self._buffers: Buffers | None = None
+        self._renew()
+        self._residents = Residents(self._load, room)
+        self._owner: Owner[_Call] = Owner(f"packed {base.id}", self._answer)
+        renew_in_child(self, PackedEngine._renew)
+
+    def refuses(self, adapter: AdapterSource) -> str | None:
+        """Why the adapter cannot be run exactly here, as a sentence; None if it can."""
+        return refuses_base(self._base) or refuses(adapter, self._mapped().has_pooler)
+
+    def logits(self, rows: Sequence[Row]) -> list[FloatArray]:
+        """``(classes,)`` float32 for each row, in the rows' order. Loads adapters as needed.
+
+        Raises:
+            AdapterCorrupt: an adapter's files are not what its manifest says, or do not fit.
+            AdapterUnsupported: `refuses` says why.
+            BaseUnavailable: the base cannot be loaded.
+            PlatformError: the device has not the memory for a single text.
+            UsageError: the engine is closed.
+        """
+        self._owner.check_open()
+        answers: dict[int, FloatArray] = {}
+        loaded: list[Manifest] = []
+        numbers = _numbered(row.adapter.content_hash for row in rows)
+        lengths = [len(row.tokens) for row in rows]
+        try:
+            for picks in cut(numbers, lengths, self._batch_tokens):
+                call = _Call([self._text(rows[pick], loaded) for pick in picks])
+                self._owner.submit(call)
+                call.done.result()
+                answers |= {p: _answered(text) for p, text in zip(picks, call.texts, strict=True)}
+        finally:
+            for manifest in loaded:
+                self._listener.after_adapter_loaded(manifest, self.name)
+        return [answers[i] for i in range(len(rows))]
+
+    def unload(self, content_hash: str) -> None:
+        """Forgets an adapter if it is held; a batch that is under way with it ends with it."""
+        self._owner.check_open()
+        self._residents.forget(content_hash)
+
+    def close(self) -> None:
+        """Answers what waits, ends the thread and frees the base. Later calls raise."""
+        self._owner.close()
+        self._residents.clear()
+        self._bert = self._torch_bert = self._buffers = None
+
+    # On the callers' threads
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()  # of the base's files
+
+    def _text(self, row: Row, loaded: list[Manifest]) -> _Text:
+        adapter, fresh = self._residents.get(row.adapter)
+        if fresh:
+            loaded.append(row.adapter.manifest)
+        return _Text(row.tokens, adapter)
+
+    def _load(self, source: AdapterSource) -> TorchLora:
+        refusal = refuses_base(self._base)
+        if refusal:
+            raise AdapterUnsupported(refusal, "use --engine auto or --engine peft")
+        return TorchLora.of(read_lora(source, self._mapped()), self._device)
+
+    def _mapped(self) -> Bert:
+        with self._lock:
+            if self._bert is None:
+                self._bert = read_bert(self._base)
+            return self._bert
+
+    # On the owner's thread
+
+    def _answer(self, calls: list[_Call]) -> None:
+        if self._threads:
+            torch.set_num_threads(self._threads)
+        try:
+            with torch.inference_mode():
+                self._run([text for call in calls for text in call.texts])
+        # Whatever it is, it belongs to the callers, and the thread must live on.
+        except Exception as error:  # noqa: BLE001 - raised again by each caller's future
+            for call in calls:
+                call.done.set_exception(error)
+        else:
+            for call in calls:
+                call.done.set_result(None)
+
+    def _run(self, texts: Sequence[_Text]) -> None:
+        """Answers texts in batches, which are smaller from then on where memory has run out."""
+        numbers = _numbered(id(text.adapter) for text in texts)
+        lengths = [len(text.tokens) for text in texts]
+        for picks in cut(numbers, lengths, self._batch_tokens):
+            batch = [texts[pick] for pick in picks]
+            try:
+                self._forward(batch)
+                continue
+            except torch.OutOfMemoryError:
+                pass  # once the error is gone, so are the tensors in the frames that it keeps
+            self._buffers = None
+            torch.cuda.empty_cache()
+            if len(batch) > 1:
+                self._batch_tokens = max(1, sum(lengths[pick] for pick in picks) // 2)
+                log.warning("out of memory: now at most %d tokens at once", self._batch_tokens)
+                self._run(batch)
+
+    def _forward(self, batch: Sequence[_Text]) -> None:
+        bert, buffers = self._loaded(sum(len(text.tokens) for text in batch))
+        layout = lay_out([id(text.adapter) for text in batch], [len(t.tokens) for t in batch])
+        adapters = [batch[segment.rows.start].adapter for segment in layout.segments]
+        gathers = len(adapters) > self._gather_above
+        lora = (Gathered if gathers else Strips)(layout, adapters, buffers)
+        ids = torch.tensor([token for text in batch for token in text.tokens])
+        positions = torch.cat([torch.arange(len(text.tokens)) for text in batch])
+        states = encode(bert, layout, ids.to(bert.device), positions.to(bert.device), buffers, lora)
+        found = logits(bert, layout, states, adapters)
+        flat = torch.cat([of_segment.flatten() for of_segment in found]).cpu()
+        parts = flat.split_with_sizes([of_segment.numel() for of_segment in found])
+        for segment, part in zip(layout.segments, parts, strict=True):
+            rows = part.view(segment.count, -1).numpy()
+            for text, row in zip(batch[segment.rows], rows, strict=True):
+                text.logits = row
+
+    def _loaded(self, tokens: int) -> tuple[TorchBert, Buffers]:
+        if self._torch_bert is None:
+            began = perf_counter()
+            self._torch_bert = TorchBert(self._mapped(), self._device)
+            milliseconds = 1000 * (perf_counter() - began)
+            log.info("loaded the base %s in %.0f ms", self._base.id, milliseconds)
+        if self._buffers is None or self._buffers.size < tokens:
+            self._buffers = Buffers(self._torch_bert, tokens)
+        return self._torch_bert, self._buffers
+
+
+def _numbered(keys: Iterable[Hashable]) -> list[int]:
+    """Equal numbers for equal keys, counted in the order that they come."""
+    numbers: dict[Hashable, int] = {}
+    return [numbers.setdefault(key, len(numbers)) for key in keys]
+
+
+def _answered(text: _Text) -> FloatArray:
+    if text.logits is None:
+        raise PlatformError(
+            f"the device has not the memory for a text of {len(text.tokens)} tokens",
+            "free some, give fewer adapters room, or use --device cpu",
+        )
+    return text.logits

@@ -1,0 +1,119 @@
+"""Where a training keeps its checkpoints until its adapter is published."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import StoreError, TrainingError
+
+if TYPE_CHECKING:
+    from .prepare import Prepared
+    from .requests import TrainingRequest
+
+LIBRARIES = ("torch", "transformers", "peft", "numpy", "scikit-learn", "tokenizers")
+ROOM = "training"
+LOCK = ".lock"
+STALE_DAYS = 7
+
+
+def library_versions() -> dict[str, str]:
+    """The versions that a training's outcome depends on, and what its checkpoints are made of."""
+    return {name: version(name) for name in LIBRARIES}
+
+
+@contextmanager
+def checkpoints(cache: Path, request: TrainingRequest, prepared: Prepared) -> Iterator[Path]:
+    """This very training's directory, for this run alone; removed if the block ends well.
+
+    It is made by who writes the first checkpoint, and stays when the block is left by an error, so
+    that the same training goes on from it.
+
+    Raises:
+        TrainingError: another run holds it, or its place cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    directory = cache / ROOM / f"{request.name}-{_key(request, prepared)}"
+    path = _lock(directory)
+    lock = FileLock(path, timeout=0)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise TrainingError(
+            f"the very same training of {request.name!r} is running already",
+            "wait for its end; with another recipe or other data it may run beside it",
+        ) from error
+    except OSError as error:
+        raise TrainingError(
+            f"checkpoints cannot be written to {directory}: {error.strerror or error}",
+            "name another place with PLATFORM_CACHE",
+        ) from error
+    try:
+        yield directory
+        shutil.rmtree(directory, ignore_errors=True)  # what stays is left to `collect`
+    finally:
+        # While it is held, so that nobody locks a file that is about to go.
+        with suppress(OSError):  # the same
+            path.unlink()
+        lock.release()
+
+
+def collect(cache: Path) -> list[Path]:
+    """Deletes the directories of stopped trainings that nobody went on with; returns them.
+
+    One stays while a training runs in it, and for `STALE_DAYS` after that.
+
+    Raises:
+        StoreError: one cannot be deleted.
+    """
+    from filelock import FileLock, Timeout
+
+    removed = []
+    found = [path for path in (cache / ROOM).glob("*") if path.is_dir() or path.suffix == LOCK]
+    for directory in sorted({path.with_name(path.name.removesuffix(LOCK)) for path in found}):
+        lock = _lock(directory)
+        try:
+            if _idle_days(directory, lock) < STALE_DAYS:
+                continue
+            with FileLock(lock, timeout=0):
+                if directory.exists():
+                    shutil.rmtree(directory)
+                lock.unlink()
+        except (Timeout, FileNotFoundError):
+            continue  # a training runs in it, or has ended since
+        except OSError as error:
+            raise StoreError(f"{directory} cannot be deleted: {error.strerror or error}") from error
+        removed.append(directory)
+    return removed
+
+
+def _key(request: TrainingRequest, prepared: Prepared) -> str:
+    """Differs where anything does that a checkpoint depends on: one that is found always fits."""
+    parts = {
+        "recipe": request.recipe.model_dump(mode="json"),
+        "scheme": prepared.scheme.to_dict(),
+        "data": prepared.dataset.fingerprint(),
+        "base": prepared.base.fingerprint,
+        "platform": version("adapter-platform"),
+        **library_versions(),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _lock(directory: Path) -> Path:
+    return directory.with_name(directory.name + LOCK)
+
+
+def _idle_days(*paths: Path) -> float:
+    """Days since the paths that are there last changed."""
+    now = time.time()
+    return (now - max((p.stat().st_mtime for p in paths if p.exists()), default=now)) / 86400

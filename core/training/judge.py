@@ -1,0 +1,115 @@
+"""How good an adapter is: the labelled texts to judge it by, and how it does on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DataError
+from ..examples import load_examples
+from ..registry import Domain
+from . import report as reports
+from .evaluate import evaluate
+from .recipe import FILE as RECIPE
+from .recipe import Recipe, make_recipe, read_recipe
+from .requests import by_split
+from .splits import make_splits
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..examples import Example
+    from ..registry import Registry
+    from ..store.source import AdapterSource
+    from .requests import Data
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """Labelled texts to judge an adapter by.
+
+    Attributes:
+        data_fingerprint: of all the data that they were taken from, as manifests keep it.
+    """
+
+    examples: Sequence[Example]
+    data_fingerprint: str
+
+    @property
+    def texts(self) -> list[str]:
+        return [example.text for example in self.examples]
+
+
+def judge(source: AdapterSource, judging: Judging, logits: NDArray[np.float32]) -> dict[str, Any]:
+    """What `evaluate` says of an adapter's logits ``(texts, classes)``.
+
+    On the very data that the adapter was made from, ``baselines`` from its report too.
+    """
+    manifest = source.manifest
+    probabilities = manifest.scheme.probabilities(logits, manifest.calibration.temperature)
+    found = evaluate(
+        probabilities, judging.examples, manifest.scheme, manifest.calibration.thresholds
+    )
+    # Baselines of other texts would compare what cannot be compared.
+    same = judging.data_fingerprint == manifest.data_fingerprint
+    report = reports.read(source.path) if same else None
+    if report:
+        found["baselines"] = report["baselines"]
+    return {"adapter": manifest.reference, **found}
+
+
+def texts_to_judge(
+    source: AdapterSource,
+    registry: Registry,
+    *,
+    data: Data | None = None,
+    columns: Mapping[str, str] | None = None,
+    split: str = "test",
+) -> Judging:
+    """The examples of one split, as the adapter's training saw them.
+
+    Data that brings no splits is judged whole; a domain's data is split as its training did.
+
+    Raises:
+        DataError: there is no data, or the split has no texts.
+    """
+    manifest = source.manifest
+    brought = registry.domains.get(manifest.name)
+    if data is None and brought is None:
+        raise DataError(
+            f"there is no data to judge {manifest.reference} by: it is of no installed domain",
+            "give --data FILE",
+        )
+    domain = brought.value if brought else Domain(manifest.name, data={})
+    dataset = load_examples(
+        by_split(domain.data if data is None else data),
+        registry,
+        columns={**domain.columns, **(columns or {})},
+        scheme=manifest.scheme,
+    )
+    chosen: Sequence[Example] = dataset.examples
+    if data is None:
+        recipe = stored_recipe(source)
+        splits = make_splits(
+            dataset.examples,
+            dataset.scheme,
+            seed=recipe.seed,
+            val_share=recipe.val_share,
+            test_share=recipe.test_share,
+        )
+        chosen = getattr(splits, split)
+    elif any(example.split for example in dataset.examples):
+        chosen = [example for example in dataset.examples if example.split == split]
+    if not chosen:
+        raise DataError(
+            f"there are no texts in the split {split!r}", "use --split train, val or test"
+        )
+    return Judging(chosen, dataset.fingerprint())
+
+
+def stored_recipe(source: AdapterSource) -> Recipe:
+    """The recipe that an adapter was trained by; the default where it brings none."""
+    path = source.path / RECIPE
+    return make_recipe(read_recipe(path)) if path.is_file() else make_recipe()

@@ -1,0 +1,116 @@
+"""`platform data check` judges data as training does: same counts, notes and refusals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import Result
+
+Run = Callable[..., Result]
+
+TEXTS = (
+    *("how do I return this", "where is my parcel", "the code does not work", "退货要几天到账"),
+    *("my login is locked", "please send the invoice", "包裹什么时候到", "I want my money back"),
+    *("reset my password now", "courier did not come", "发票在哪里下载", "refund not received"),
+)
+
+
+def table(labels: Sequence[str], *more: str, head: str = "text,label") -> str:
+    return (
+        "\n".join([head, *(f"{t},{x}" for t, x in zip(TEXTS, labels, strict=True)), *more]) + "\n"
+    )
+
+
+def lines(labels: Sequence[Any]) -> str:
+    rows = [{"text": t, "label": x} for t, x in zip(TEXTS, labels, strict=True)]
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+@pytest.fixture(autouse=True)
+def small_base(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLATFORM_BASE", str(tiny_base))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("single.csv", table(["a", "b", "c"] * 4), None),
+        ("single_as_multi.csv", table(["a", "b", "c"] * 4), "multi"),
+        ("bars.csv", table(["a|b", "a", "b"] * 4), None),
+        ("bars_as_single.csv", table(["a|b", "a", "b"] * 4), "single"),
+        ("wide_bars.csv", table(["a｜b", "a", "b"] * 4), "multi"),
+        ("commas.csv", table(['"a,b"', "a", "b"] * 4), None),
+        ("commas_as_multi.csv", table(['"a,b"', "a", "b"] * 4), "multi"),
+        ("empty.csv", table(["a", "", "b"] * 4), None),
+        ("empty_in_multi.csv", table(["a", "", "b"] * 4), "multi"),
+        ("lists.jsonl", lines([["a", "b"], ["a"], [], None] * 3), None),
+        ("lists_as_single.jsonl", lines([["a", "b"], ["a"], ["b"], ["b"]] * 3), "single"),
+        ("numbers.jsonl", lines([1, 1.0, 2, 2.5] * 3), None),
+        ("paths.csv", table(["x/a", "x/b", "y/a"] * 4), None),
+        ("no_paths.csv", table(["a", "b", "c"] * 4), "hierarchical"),
+        ("two_marks.csv", table(["a|b", "a;b", "a", "b"] * 3), None),
+        ("alike.csv", table(["Refund", "refund", "ＲＥＦＵＮＤ"] * 4), None),
+        ("bad_rows.csv", table(["a", "b", "c"] * 4, "one,two,three", ",a", "no label,"), None),
+        ("one_answer.csv", table(["a"] * 12), None),
+        ("one_each.csv", table([f"l{i}" for i in range(12)]), None),
+        ("nowhere.csv", table(["a,train", "b,train", "c,test"] * 4, head="text,label,split"), None),
+        ("only_test.csv", table(["a,test", "b,test"] * 6, head="text,label,split"), None),
+    ],
+)
+def test_check_and_train_say_the_same(
+    run: Run, tmp_path: Path, name: str, content: str, kind: str | None
+) -> None:
+    path = tmp_path / name
+    path.write_text(content, encoding="utf-8")
+    kinds = ["--kind", kind] if kind else []
+    checked = run("data", "check", path, *kinds, "--json")
+    trained = run("adapters", "train", "mine", "--data", path, *kinds, "--dry-run", "--json")
+    assert checked.exit_code == trained.exit_code
+    assert checked.stderr == trained.stderr
+    if trained.exit_code:
+        assert trained.stderr.startswith("error: ")
+        return
+    plan, found = json.loads(trained.stdout), json.loads(checked.stdout)
+    assert (found["kind"], found["labels"]) == (plan["kind"], plan["labels"])
+    assert found["examples"] == sum(plan["splits"].values())
+    about_rows = [note for note in plan["notes"] if "cannot be used" in note]
+    assert [note for note in plan["notes"] if note not in about_rows] == found["notes"]
+    assert bool(about_rows) == bool(found["bad_rows"])
+
+
+def test_a_kind_that_is_said_outranks_a_domains_scheme_in_both(run: Run) -> None:
+    checked = run("data", "check", "support", "--kind", "multi", "--json")
+    trained = run("adapters", "train", "support", "--kind", "multi", "--dry-run", "--json")
+    plan, found = json.loads(trained.stdout), json.loads(checked.stdout)
+    assert (found["kind"], found["labels"]) == (plan["kind"], plan["labels"])
+
+
+def test_a_label_that_nothing_teaches_is_refused_by_both(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One with a description is taught by that; what is found is shown before the error."""
+    folder = tmp_path / "plugins" / "mail"
+    folder.mkdir(parents=True)
+    (folder / "mail.csv").write_text(table(["a", "b", "a"] * 4), encoding="utf-8")
+    domain = 'name = "mail"\ndata = { train = "mail.csv" }\nscheme.labels = ["a", "b", '
+    monkeypatch.setenv("PLATFORM_PLUGINS_DIR", str(folder.parent))
+    for entry, code in (('"c"]\n', 1), ('{ name = "c", description = "Anything else" }]\n', 0)):
+        (folder / "domain.toml").write_text(domain + entry, encoding="utf-8")
+        checked = run("data", "check", "mail")
+        trained = run("adapters", "train", "mail", "--dry-run")
+        assert (checked.exit_code, trained.exit_code) == (code, code), checked.output
+        assert checked.stderr == trained.stderr
+        assert ("'c' has no training example" in checked.stderr) == bool(code)
+        assert checked.stdout.startswith("12 texts")
+
+
+def test_what_would_be_refused_stands_in_the_document(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "same.csv"
+    path.write_text(table(["a"] * 12), encoding="utf-8")
+    document = json.loads(run("data", "check", path, "--json").stdout)
+    assert document["refused"].startswith("every example has the same answer")
+    assert document["examples"] == 12
