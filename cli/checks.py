@@ -35,8 +35,7 @@ def check_library(name: str) -> Check:
         importlib.import_module(MODULES.get(name, name.replace("-", "_")))
     except metadata.PackageNotFoundError:
         return Check(name, BROKEN, "not installed", f"pip install {name}")
-    # A half-installed library may raise anything; that is what doctor is asked to find.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001 - a half-installed library may raise anything
         text = " ".join(str(error).split())[:200]
         hint = f"pip install --force-reinstall {name}"
         return Check(name, BROKEN, f"cannot be imported: {type(error).__name__}: {text}", hint)

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -16,12 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import AdapterCorrupt, AdapterUnsupported
-from ..heads import CONFIG as HEAD_CONFIG
-from ..heads import TENSORS as HEAD_TENSORS
 from ..heads import Head
 from ..store.source import AdapterSource
 from ..store.verify import verify_files
 from .bert import EMBEDDINGS, POOLER, SITES, Bert
+from .published import HARMLESS_STARTS, TASKS, TENSORS, check_files, read_config, read_head
 from .tensors import map_tensors
 
 if TYPE_CHECKING:
@@ -29,9 +27,6 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float32]
 
-CONFIG = "adapter_config.json"
-TENSORS = "adapter_model.safetensors"
-FILES = (CONFIG, TENSORS, HEAD_CONFIG, HEAD_TENSORS)
 PREFIX = "base_model.model."
 
 # Settings that this module reads, and settings that no answer depends on.
@@ -49,9 +44,6 @@ IDLE = frozenset(
         "ensure_weight_tying",
     }
 )
-# Ways to begin LoRA that leave the base's weights as they are; the others take something out of it.
-HARMLESS_STARTS = (True, False, None, "gaussian", "orthogonal")
-TASKS = (None, "FEATURE_EXTRACTION")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +118,7 @@ def read_lora(source: AdapterSource, bert: Bert) -> Lora:
     refusal = refuses(source, bert.has_pooler)
     if refusal:
         raise AdapterUnsupported(refusal, "use --engine auto or --engine peft")
-    head = _read_head(source, bert)
+    head = read_head(source, bert.hidden)
     config = read_config(source)
     tensors = _read_tensors(source)
     modules = bert.modules()
@@ -154,34 +146,6 @@ def read_lora(source: AdapterSource, bert: Bert) -> Lora:
         pooler=_patch(pairs, [POOLER]) if head.pooling == "pooler" else None,
         head=head,
     )
-
-
-def read_config(source: AdapterSource) -> dict[str, Any]:
-    """The adapter's PEFT configuration as it was published. Raises `AdapterCorrupt`."""
-    try:
-        config = json.loads((source.path / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise AdapterCorrupt(
-            f"{CONFIG} of {source.manifest.reference} cannot be read: {error}"
-        ) from error
-    if not isinstance(config, dict) or "peft_type" not in config:
-        raise AdapterCorrupt(f"{CONFIG} of {source.manifest.reference} names no PEFT method")
-    return config
-
-
-def check_files(source: AdapterSource) -> None:
-    """The manifest knows, and so has a hash of, all that is about to be read.
-
-    Raises:
-        AdapterCorrupt: it does not know a file.
-    """
-    absent = [name for name in FILES if name not in source.manifest.files]
-    if absent:
-        pickled = any(name.endswith(".bin") for name in source.manifest.files)
-        raise AdapterCorrupt(
-            f"the manifest of {source.manifest.reference} lists no {absent[0]}",
-            "only safetensors are loaded; save the adapter again as such" if pickled else None,
-        )
 
 
 def targets(config: Mapping[str, Any], modules: Iterable[str]) -> list[str]:
@@ -274,15 +238,3 @@ def _read_tensors(source: AdapterSource) -> dict[str, FloatArray]:
             f"{TENSORS} of {source.manifest.reference} cannot be read: {error}"
         ) from error
     return {name: np.asarray(tensor, np.float32) for name, tensor in mapped.items()}
-
-
-def _read_head(source: AdapterSource, bert: Bert) -> Head:
-    manifest = source.manifest
-    head = Head.load(source.path)
-    expected = (len(manifest.scheme.classes), bert.hidden)
-    if head.weight.shape != expected or head.pooling != manifest.pooling:
-        raise AdapterCorrupt(
-            f"the head of {manifest.reference} is {head.pooling} {head.weight.shape}, where "
-            f"its manifest and base ask for {manifest.pooling} {expected}"
-        )
-    return head

@@ -8,35 +8,29 @@ forward; callers hand it rows and wait. Whatever has come in meanwhile is answer
 from __future__ import annotations
 
 import logging
-import os
-import threading
 import warnings
-import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ..bases import Base
-from ..errors import (
-    AdapterCorrupt,
-    AdapterUnsupported,
-    PlatformError,
-    UsageError,
-)
+from ..errors import AdapterCorrupt, AdapterUnsupported, PlatformError
 from ..heads import Head
 from ..registry import Listener
 from ..store.manifest import Manifest
 from ..store.source import AdapterSource
 from ..store.verify import verify_files
 from .encoder import length_batches, load_encoder, pad, pooled
-from .peft_groups import Group, Place, check_files, check_supported, place, read_config
+from .forks import renew_in_child
+from .owner import Owner
+from .peft_groups import Group, Place, check_supported, place
 from .protocol import Row
+from .published import check_files, read_config, read_head
 
 if TYPE_CHECKING:
     import numpy as np
@@ -119,21 +113,13 @@ class PeftEngine:
         self._batch_tokens = batch_tokens
         self._threads = threads
         self._encoder: torch.nn.Module | None = None
-        self._closed = False
         # PEFT asks transformers for it by its old name, and says so on every user's terminal.
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
         # Adapters leave the pooler out whether the base has one or not.
         warnings.filterwarnings("ignore", "You have passed exclude_modules", UserWarning)
         self._begin()
-        self_reference = weakref.ref(self)
-
-        def begin_again() -> None:
-            engine = self_reference()
-            if engine is not None:
-                engine._begin()
-
-        if hasattr(os, "register_at_fork"):  # Windows has no fork
-            os.register_at_fork(after_in_child=begin_again)
+        renew_in_child(self, PeftEngine._begin)
+        self._owner: Owner[_Call | _Unload] = Owner(f"peft {base.id}", self._work)
 
     def refuses(self, adapter: AdapterSource) -> str | None:
         """Why PEFT cannot run the adapter on an encoder and leave the base as it is, or None."""
@@ -155,7 +141,7 @@ class PeftEngine:
         if not rows:
             return []
         call = _Call(rows)
-        self._submit(call)
+        self._owner.submit(call)
         try:
             return call.future.result()
         finally:
@@ -165,64 +151,34 @@ class PeftEngine:
     def unload(self, content_hash: str) -> None:
         """Forgets an adapter if it is held."""
         done: Future[None] = Future()
-        self._submit(_Unload(content_hash, done))
+        self._owner.submit(_Unload(content_hash, done))
         done.result()
 
     def close(self) -> None:
         """Answers the calls that wait, ends the thread and frees the base. Later calls raise."""
-        with self._lock:
-            self._closed = True
-            owner = self._owner
-            self._inbox.put(None)
-        if owner is not None:
-            owner.join()
+        self._owner.close()
         self._groups.clear()
         self._held.clear()
         self._encoder = None
 
-    # The owner thread and its inbox
+    # On the owner's thread
 
     def _begin(self) -> None:
-        """A new inbox and no adapters. In a forked child there is no owner thread, its groups may
-        have been half changed, and the lock may be held by nobody; the base's tensors are whole.
+        """No adapters: in a forked child the groups may have been half changed. The base's tensors
+        are whole.
         """
-        self._lock = threading.Lock()
-        self._inbox: SimpleQueue[_Call | _Unload | None] = SimpleQueue()
-        self._owner: threading.Thread | None = None
         self._groups: dict[str, Group] = {}
         self._held: OrderedDict[str, _Held] = OrderedDict()
         self._failed: dict[str, PlatformError] = {}
 
-    def _submit(self, item: _Call | _Unload) -> None:
-        with self._lock:
-            if self._closed:
-                raise UsageError(
-                    "the platform has been closed", "open another, or close it after the last call"
-                )
-            if self._owner is None:
-                self._owner = threading.Thread(
-                    target=self._own, name=f"peft {self._base.id}", daemon=True
-                )
-                self._owner.start()
-            self._inbox.put(item)
-
-    def _own(self) -> None:
+    def _work(self, items: Sequence[_Call | _Unload]) -> None:
         if self._threads:
             torch.set_num_threads(self._threads)
-        closing = False
-        while not closing:
-            items = [self._inbox.get()]
-            while True:
-                try:
-                    items.append(self._inbox.get_nowait())
-                except Empty:
-                    break
-            closing = None in items
-            self._answer([item for item in items if isinstance(item, _Call)])
-            for item in items:
-                if isinstance(item, _Unload):
-                    self._forget(item.content_hash, "unloaded")
-                    item.done.set_result(None)
+        self._answer([item for item in items if isinstance(item, _Call)])
+        for item in items:
+            if isinstance(item, _Unload):
+                self._forget(item.content_hash, "unloaded")
+                item.done.set_result(None)
 
     def _answer(self, calls: Sequence[_Call]) -> None:
         """Answers all rows, adapter by adapter; an error ends the calls that asked for it alone."""
@@ -309,17 +265,11 @@ class PeftEngine:
         return held
 
     def _checked_head(self, source: AdapterSource, encoder: torch.nn.Module) -> Head:
-        manifest = source.manifest
-        head = Head.load(source.path)
-        expected = (len(manifest.scheme.classes), self._base.hidden_size)
-        if head.weight.shape != expected or head.pooling != manifest.pooling:
-            raise AdapterCorrupt(
-                f"the head of {manifest.reference} is {head.pooling} {head.weight.shape}, where "
-                f"its manifest and base ask for {manifest.pooling} {expected}"
-            )
+        head = read_head(source, self._base.hidden_size)
         if head.pooling == "pooler" and getattr(encoder, "pooler", None) is None:
             raise AdapterUnsupported(
-                f"{manifest.reference} pools with the base's pooler, and {self._base.id!r} has none"
+                f"{source.manifest.reference} pools with the base's pooler, "
+                f"and {self._base.id!r} has none"
             )
         return head
 

@@ -5,9 +5,7 @@ themselves: each over its own modules, whose tensors are the base's own.
 from __future__ import annotations
 
 import copy
-import json
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any, Literal
 
 import peft
@@ -18,14 +16,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from ..errors import AdapterCorrupt, AdapterUnsupported
-from ..heads import CONFIG as HEAD_CONFIG
-from ..heads import TENSORS as HEAD_TENSORS
 from ..store.source import AdapterSource
 from .encoder import building
-
-CONFIG = "adapter_config.json"
-TENSORS = "adapter_model.safetensors"
-FILES = (CONFIG, TENSORS, HEAD_CONFIG, HEAD_TENSORS)
+from .published import HARMLESS_STARTS, TASKS, TENSORS
 
 PROMPTS = frozenset({"PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING"})
 # Methods that keep all their state by adapter and read the base without writing to it. A test holds
@@ -51,10 +44,6 @@ RESHAPING = (
     *("layer_replication", "trainable_token_indices", "target_parameters", "arrow_config"),
     *("megatron_config", "use_bdlora", "monteclora_config", "kasa_config", "velora_config"),
 )
-# Ways to begin LoRA that leave the base's weights as they are; the others take something out of it.
-HARMLESS_STARTS = (True, False, None, "gaussian", "orthogonal")
-TASKS = (None, "FEATURE_EXTRACTION")
-
 
 Copies = Literal["none", "biases", "all"]
 
@@ -74,20 +63,6 @@ class Place:
     family: str
     group: str
     copies: Copies = "none"
-
-
-def read_config(source: AdapterSource) -> dict[str, Any]:
-    """The adapter's PEFT configuration as it was published. Raises `AdapterCorrupt`."""
-    path = source.path / CONFIG
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise AdapterCorrupt(
-            f"{CONFIG} of {source.manifest.reference} cannot be read: {error}"
-        ) from error
-    if not isinstance(config, dict) or "peft_type" not in config:
-        raise AdapterCorrupt(f"{CONFIG} of {source.manifest.reference} names no PEFT method")
-    return config
 
 
 def check_supported(source: AdapterSource, config: dict[str, Any]) -> None:
@@ -245,18 +220,3 @@ def _check_landed(model: Any, name: str, source: AdapterSource) -> None:
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
-
-
-def check_files(source: AdapterSource) -> None:
-    """The manifest knows, and so has a hash of, all that is about to be read.
-
-    Raises:
-        AdapterCorrupt: it does not know a file.
-    """
-    absent = [name for name in FILES if name not in source.manifest.files]
-    if absent:
-        pickled = any(Path(name).suffix == ".bin" for name in source.manifest.files)
-        raise AdapterCorrupt(
-            f"the manifest of {source.manifest.reference} lists no {absent[0]}",
-            "only safetensors are loaded; save the adapter again as such" if pickled else None,
-        )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
+from .forks import renew_in_child
 
 if TYPE_CHECKING:
     from ..bases import Base, Bases
@@ -73,15 +72,7 @@ class BasePool:
         self._lock = threading.Lock()
         self._running: OrderedDict[str, Running] = OrderedDict()
         self._closed = False
-        self_reference = weakref.ref(self)
-
-        def after_fork() -> None:
-            pool = self_reference()
-            if pool is not None:
-                pool._after_fork()
-
-        if hasattr(os, "register_at_fork"):  # Windows has no fork
-            os.register_at_fork(after_in_child=after_fork)
+        renew_in_child(self, BasePool._after_fork)
 
     def locate(self, manifest: Manifest, location: str | None) -> Base:
         """An adapter's base: the one in memory where there is one, whatever became of its files.

@@ -15,7 +15,8 @@ from peft.utils import INCLUDE_LINEAR_LAYERS_SHORTHAND
 from torch.nn import functional
 
 from ..engine.encoder import pooled
-from ..engine.peft_groups import HARMLESS_STARTS, IMPOSSIBLE
+from ..engine.peft_groups import IMPOSSIBLE
+from ..engine.published import HARMLESS_STARTS
 from ..errors import RecipeError, unknown
 from ..heads import Pooling
 from .recipe import SEED_PEFT, Recipe
