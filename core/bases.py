@@ -64,12 +64,12 @@ class Bases:
 
     Args:
         registry: brings the named bases.
-        cache: directory for built bases and remembered fingerprints.
+        cache: directory for built bases, remembered fingerprints and plain tokenizers.
     """
 
     def __init__(self, registry: Registry, cache: Path) -> None:
         self._registry = registry
-        self._cache = cache
+        self.cache = cache
 
     def named(self) -> dict[str, BaseModel]:
         """The bases that plugins brought, by id."""
@@ -131,7 +131,7 @@ class Bases:
 
     def _base(self, base_id: str, rehash: bool = False) -> Base:
         spec = self.named().get(base_id)
-        path = spec.fetch(self._cache) if spec else self._directory(base_id)
+        path = spec.fetch(self.cache) if spec else self._directory(base_id)
         config = read_config(path)
         pooling = spec.pooling if spec else default_pooling(path)
         try:
@@ -192,7 +192,7 @@ class Bases:
         return path
 
     def _fingerprint(self, path: Path, config: dict[str, Any], rehash: bool) -> str:
-        hashes = remembered_hashes(path, decisive_files(path), self._cache, rehash=rehash)
+        hashes = remembered_hashes(path, decisive_files(path), self.cache, rehash=rehash)
         kept = {key: value for key, value in config.items() if key not in INCIDENTAL}
         lines = [f"{name} {digest}" for name, digest in sorted(hashes.items())]
         lines.append(json.dumps(kept, sort_keys=True))

@@ -12,6 +12,8 @@ from ..errors import UsageError
 from .forks import renew_in_child
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..bases import Base, Bases
     from ..store.manifest import Manifest
     from ..tokens import TextEncoder
@@ -21,8 +23,9 @@ if TYPE_CHECKING:
 class Running:
     """A base in memory. `tokenizer` and `engines` are made at their first use, once."""
 
-    def __init__(self, base: Base, make_engines: Callable[[Base], Engines]) -> None:
+    def __init__(self, base: Base, cache: Path, make_engines: Callable[[Base], Engines]) -> None:
         self.base = base
+        self._cache = cache
         self.names = {base.id: base}
         self.users = 0
         self._make_engines = make_engines
@@ -36,7 +39,7 @@ class Running:
             if self._tokenizer is None:
                 from ..tokens import TextEncoder
 
-                self._tokenizer = TextEncoder(self.base)
+                self._tokenizer = TextEncoder(self.base, self._cache)
             return self._tokenizer
 
     @property
@@ -103,7 +106,8 @@ class BasePool:
                 raise UsageError("the platform has been closed", "open another")
             running = self._running.get(base.fingerprint)
             if running is None:
-                running = self._running[base.fingerprint] = Running(base, self._make_engines)
+                running = Running(base, self._bases.cache, self._make_engines)
+                self._running[base.fingerprint] = running
             running.names[base.id] = base
             running.users += 1
             self._running.move_to_end(base.fingerprint)

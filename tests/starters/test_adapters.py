@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,6 +94,22 @@ def test_plain_questions_are_answered_rightly(
     platform: Platform, text: str, adapter: str, label: str
 ) -> None:
     assert platform.classify(text, adapter).label == label
+
+
+def test_a_process_that_asks_one_question_loads_no_large_vocabulary(
+    platform: Platform, embedded_cache: Path, tmp_path: Path
+) -> None:
+    expected = platform.classify("数据备份", "data_eng").label  # which derives the light form, once
+    code = f"""
+import sys
+from pathlib import Path
+from adapter_platform.plugins import open_platform
+with open_platform(cache=Path({str(embedded_cache)!r}), store=Path({str(tmp_path)!r})) as platform:
+    print(platform.classify("数据备份", "data_eng").label)
+print("tokenizers" in sys.modules, "transformers" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [expected, "False", "False"]
 
 
 def test_one_batch_may_ask_all_four(platform: Platform) -> None:

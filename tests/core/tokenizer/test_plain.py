@@ -159,7 +159,8 @@ def same_in_other_pipelines(tmp_path: Path, content: dict[str, Any]) -> PlainTok
     TextEncoder(base, tmp_path / "cache")
     found = plain.load(plain.place(base.path, tmp_path / "cache"))
     real = Tokenizer.from_file(str(base.path / "tokenizer.json"))
-    texts = [*expected_texts(), " a  b\u2028c\x1cd ▁e▁ ", "", " ", "\u3000", "x" * 40, "\x01", "�"]
+    texts = [*expected_texts(), *AWKWARD, "a".join(AWKWARD), " a  b\u2028c\x1cd ▁e▁ ", "", "\u3000"]
+    texts += ["x" * 40, "\x01", "�", "靐龘"]
     if found is not None:
         for text, ids in zip(texts, ids_of(real, texts), strict=True):
             assert found.ids(text, EVERYTHING) in (None, ids), text
@@ -184,6 +185,23 @@ def test_the_pipeline_of_the_original_file_splits_at_white_space(
     assert same_in_other_pipelines(tmp_path, small) is not None
 
 
+def test_several_spaces_may_stay(tmp_path: Path, small: dict[str, Any]) -> None:
+    small["normalizer"] = small["normalizer"]["normalizers"][0]
+    found = same_in_other_pipelines(tmp_path, small)
+    assert found is not None
+    assert found.ids("a  b", EVERYTHING) != found.ids("a b", EVERYTHING)
+    assert found.ids("a\r\nb", EVERYTHING) == found.ids("a b", EVERYTHING)  # one cluster
+
+
+def test_an_unknown_character_is_less_likely_than_the_least_likely_piece(
+    tmp_path: Path, small: dict[str, Any]
+) -> None:
+    small["model"]["vocab"] += [["靐龘", -40.0], ["龘", 5.0]]
+    found = same_in_other_pipelines(tmp_path, small)
+    assert found is not None
+    assert found.ids("靐龘", EVERYTHING) == [6, len(small["model"]["vocab"]) - 2]
+
+
 def test_a_piece_that_is_there_twice_has_its_last_id_and_score(
     tmp_path: Path, small: dict[str, Any]
 ) -> None:
@@ -199,6 +217,8 @@ def test_added_words_are_left_to_tokenizers(tmp_path: Path, small: dict[str, Any
     assert found is not None
     assert found.ids("what is XII data", EVERYTHING) is None
     assert found.ids("what is Ⅻ data", EVERYTHING) is None
+    assert found.ids("what is ⅩII data", EVERYTHING) is None
+    assert found.ids("what is XI data", EVERYTHING) is not None
 
 
 @pytest.mark.parametrize(
