@@ -203,3 +203,10 @@ def set_dropout(encoder: torch.nn.Module, probability: float | None) -> None:
         for module in encoder.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = probability
+
+
+def trainable_line(model: PeftModel) -> str:
+    """What PEFT's `print_trainable_parameters` prints."""
+    trainable, total = model.get_nb_trainable_parameters()
+    share = 100 * trainable / total
+    return f"trainable params: {trainable:,d} || all params: {total:,d} || trainable%: {share:.4f}"

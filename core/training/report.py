@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import AdapterCorrupt
+from .evaluate import primary_value
 
 FILE = "report.json"
 
@@ -76,3 +77,16 @@ def read(directory: Path) -> dict[str, Any] | None:
     if not isinstance(report, dict):
         raise AdapterCorrupt(f"{path} is not a report")
     return report
+
+
+def is_worse(report: Mapping[str, Any]) -> bool:
+    """Whether the probe beats the adapter by more than one text.
+
+    On validation; on test where the data was too small for a validation split.
+    """
+    split = "val" if report["val"] else "test"
+    ours = primary_value(report[split])
+    if ours is None:
+        return False
+    probe = float(report["baselines"]["probe"][split][report[split]["primary"]])
+    return bool(ours + 1 / report[split]["n"] < probe)

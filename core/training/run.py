@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,35 +13,22 @@ import torch
 from transformers import set_seed
 
 from ..engine.encoder import building, load_encoder
-from ..errors import TrainingError, unknown
+from ..errors import TrainingError
 from ..examples import SPLITS
 from ..heads import Head
-from ..store.manifest import Calibration, Manifest, StepRecord
+from ..store.manifest import Manifest
 from ..store.names import check_name
-from . import report as reports
-from .calibrate import ENOUGH, calibrate
-from .card import FILE as CARD
-from .card import write_card
-from .checkpoints import checkpoints, library_versions
-from .evaluate import evaluate, primary_value
-from .linear import LinearFit, fit_head, log_loss, tfidf_logits
-from .model import Classifier, peft_config, set_dropout, wrap
-from .prepare import (
-    Prepared,
-    Progress,
-    Workshop,
-    features,
-    prepare,
-    seconds_a_text,
-)
+from .calibrate import ENOUGH
+from .checkpoints import checkpoints
+from .judged import Judged, refitted, trained_along
+from .model import Classifier, peft_config, set_dropout, trainable_line, wrap
+from .prepare import Prepared, Progress, Workshop, features, prepare, seconds_a_text
+from .publishing import make_manifest, make_report, step_records, typical_text, write_files
 from .requests import TrainingRequest
 from .trainer import TokenRows, auto_epochs, fit
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
-
-    from ..labels import LabelScheme
-    from ..registry import Registry
 
 STEP_COST = 4.0  # a training step's time over a frozen forward pass of the same texts, measured
 
@@ -128,55 +113,26 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
         encoder = load_encoder(prepared.base, workshop.device)
         each = seconds_a_text(encoder, prepared, workshop)
         pools = _pools(encoder, prepared, workshop, progress, "reading with the frozen base")
-        probe = _fit_on(pools, prepared)
+        probe = refitted(pools, prepared)
         model = _peft_model(request, config, encoder)
         progress.say(trainable_line(model))
         texts = len(prepared.rows["train"])
         epochs = auto_epochs(request.recipe, texts, len(prepared.scheme.classes))
-        seconds = each * texts * epochs * STEP_COST
-        progress.say(f"{epochs} epochs, about {max(1, round(seconds))} seconds")
-        classifier = _classifier(model, prepared, request, probe.fit, workshop)
+        seconds = max(1, round(each * texts * epochs * STEP_COST))
+        progress.say(f"{_count(epochs, 'epoch')}, about {_count(seconds, 'second')}")
+        classifier = _classifier(model, prepared, request, probe.head, workshop)
         resumed = _train_steps(classifier, prepared, request, workshop, progress, state)
         judged = _final_head(classifier, prepared, request, workshop, progress)
-        report = _report(request, prepared, judged, probe)
-        manifest = _manifest(request, prepared, judged, report, model, steps)
+        report = make_report(request, prepared, judged.scores, probe.scores)
+        calibration = judged.scores.calibration
+        manifest = make_manifest(request, prepared, calibration, report, model, steps)
         workshop.listener.after_training(manifest)
         promote = request.promote and (request.allow_worse or not manifest.worse_than_probe)
         with workshop.store.stage(request.name) as directory:
-            _write(directory, request, prepared, model, judged.head, manifest, report)
+            write_files(directory, request, prepared, model, judged.head, manifest, report)
             published = workshop.store.publish(directory, manifest, promote=promote)
     workshop.listener.after_adapter_published(published)
-    return Outcome(published, report, promote, resumed, _example(prepared))
-
-
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """A head over fixed features, with its logits by split and their calibration."""
-
-    head: Head
-    logits: Mapping[str, Any]
-    calibration: Calibration
-    fit: LinearFit
-
-
-def _fit_on(pools: Mapping[str, Any], prepared: Prepared) -> _Judged:
-    """Logistic regression on an encoder's pooled states by split."""
-    linear = fit_head(
-        prepared.scheme,
-        (pools["train"], prepared.wanted["train"]),
-        (pools["val"], prepared.wanted["val"]),
-        balanced=prepared.balanced,
-    )
-    head = Head(prepared.pooling, linear.weight.copy(), linear.bias.copy())
-    return _judge(head, pools, prepared, linear)
-
-
-def _judge(head: Head, pools: Mapping[str, Any], prepared: Prepared, linear: LinearFit) -> _Judged:
-    logits = {s: head.logits(p) for s, p in pools.items() if len(p)}
-    fitted = Calibration()
-    if "val" in logits:
-        fitted = calibrate(prepared.scheme, logits["val"], prepared.wanted["val"])
-    return _Judged(head, logits, fitted, linear)
+    return Outcome(published, report, promote, resumed, typical_text(prepared))
 
 
 def _pools(
@@ -207,7 +163,7 @@ def _classifier(
     model: PeftModel,
     prepared: Prepared,
     request: TrainingRequest,
-    probe: LinearFit,
+    probe: Head,
     workshop: Workshop,
 ) -> Classifier:
     """The network, its head starting where the probe ended unless the recipe keeps the head."""
@@ -270,8 +226,12 @@ def _train_steps(
     )
     seconds = time.perf_counter() - start
     how = "went on from a checkpoint and trained" if resumed else "trained"
-    progress.say(f"{how} {epochs} epochs in {seconds:.0f} s")
+    progress.say(f"{how} {_count(epochs, 'epoch')} in {seconds:.0f} s")
     return resumed
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _final_head(
@@ -280,7 +240,7 @@ def _final_head(
     request: TrainingRequest,
     workshop: Workshop,
     progress: Progress,
-) -> _Judged:
+) -> Judged:
     classifier.eval()
     pools = _pools(classifier.encoder, prepared, workshop, progress, "reading with the adapter")
     if not all(np.isfinite(pool).all() for pool in pools.values()):
@@ -289,166 +249,12 @@ def _final_head(
             "lower learning_rate",
         )
     if request.recipe.head == "trained":
-        return _trained_along(classifier, pools, prepared)
-    refitted = _fit_on(pools, prepared)
+        return trained_along(classifier, pools, prepared)
+    fresh = refitted(pools, prepared)
     if request.recipe.head == "refit" or len(pools["val"]) < ENOUGH:
-        return refitted
-    along = _trained_along(classifier, pools, prepared)
-    if _validation_loss(along, prepared) < _validation_loss(refitted, prepared):
+        return fresh
+    along = trained_along(classifier, pools, prepared)
+    if along.scores.validation_loss(prepared) < fresh.scores.validation_loss(prepared):
         progress.say("validation keeps the head that was trained along")
         return along
-    return refitted
-
-
-def _trained_along(classifier: Classifier, pools: Mapping[str, Any], prepared: Prepared) -> _Judged:
-    weight = classifier.head.weight.detach().cpu().numpy().copy()
-    bias = classifier.head.bias.detach().cpu().numpy().copy()
-    head = Head(prepared.pooling, weight, bias)
-    return _judge(head, pools, prepared, LinearFit(weight, bias, 0.0))
-
-
-def _validation_loss(judged: _Judged, prepared: Prepared) -> float:
-    """Log loss of the calibrated probabilities, in nats a text."""
-    logits = judged.logits["val"] / judged.calibration.temperature
-    return log_loss(prepared.scheme, logits, prepared.wanted["val"])
-
-
-def _evaluations(judged: _Judged, prepared: Prepared) -> dict[str, dict[str, Any]]:
-    calibration = judged.calibration
-    return {
-        split: evaluate(
-            prepared.scheme.probabilities(logits, calibration.temperature),
-            prepared.examples(split),
-            prepared.scheme,
-            calibration.thresholds,
-        )
-        for split, logits in judged.logits.items()
-        if split != "train"
-    }
-
-
-def _report(
-    request: TrainingRequest, prepared: Prepared, judged: _Judged, probe: _Judged
-) -> dict[str, Any]:
-    texts = {s: [e.text for e in prepared.examples(s)] for s in SPLITS}
-    plain = dict(
-        zip(
-            ("val", "test"),
-            tfidf_logits(
-                prepared.scheme,
-                (texts["train"], prepared.wanted["train"]),
-                (texts["val"], prepared.wanted["val"]),
-                (texts["val"], texts["test"]),
-                balanced=prepared.balanced,
-            ),
-            strict=True,
-        )
-    )
-    tfidf = _judge_logits({s: x for s, x in plain.items() if len(x)}, probe, prepared)
-    return reports.assemble(
-        name=request.name,
-        sizes={split: len(prepared.rows[split]) for split in SPLITS},
-        notes=prepared.notes,
-        ours=_evaluations(judged, prepared),
-        probe=_evaluations(probe, prepared),
-        tfidf=_evaluations(tfidf, prepared),
-    )
-
-
-def _judge_logits(logits: Mapping[str, Any], like: _Judged, prepared: Prepared) -> _Judged:
-    fitted = Calibration()
-    if "val" in logits:
-        fitted = calibrate(prepared.scheme, logits["val"], prepared.wanted["val"])
-    return _Judged(like.head, logits, fitted, like.fit)
-
-
-def _manifest(
-    request: TrainingRequest,
-    prepared: Prepared,
-    judged: _Judged,
-    report: Mapping[str, Any],
-    model: PeftModel,
-    steps: tuple[StepRecord, ...],
-) -> Manifest:
-    trainable, _ = model.get_nb_trainable_parameters()
-    limit = min(request.recipe.max_length, prepared.base.max_positions)
-    return Manifest(
-        name=request.name,
-        base=prepared.base.record(),
-        scheme=prepared.scheme,
-        peft_method=str(model.active_peft_config.peft_type.value),
-        pooling=prepared.pooling,
-        max_length=limit,
-        description=request.description,
-        postprocess=steps,
-        calibration=judged.calibration,
-        metrics=reports.flat_metrics(report),
-        worse_than_probe=is_worse(report),
-        data_fingerprint=prepared.dataset.fingerprint(),
-        tokens_per_character=round(prepared.tokens_per_character, 4),
-        trainable_parameters=int(trainable),
-        platform_version=version("adapter-platform"),
-        libraries=library_versions(),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-
-
-def step_records(
-    request: TrainingRequest, scheme: LabelScheme, registry: Registry
-) -> tuple[StepRecord, ...]:
-    """The request's post-processing steps with who brings them, their settings checked.
-
-    Raises:
-        UnknownName: no plugin brings a step.
-        PlatformError: a step does not take its settings.
-    """
-    records = []
-    for step in request.postprocess:
-        brought = registry.postprocessors.get(step.name)
-        if brought is None:
-            raise unknown("post-processing step", step.name, registry.postprocessors)
-        brought.value.build(step.settings, scheme)
-        records.append(StepRecord(step.name, dict(step.settings), brought.plugin, brought.version))
-    return tuple(records)
-
-
-def is_worse(report: Mapping[str, Any]) -> bool:
-    """Whether the probe beats the adapter by more than one text.
-
-    On validation; on test where the data was too small for a validation split.
-    """
-    split = "val" if report["val"] else "test"
-    ours = primary_value(report[split])
-    if ours is None:
-        return False
-    probe = float(report["baselines"]["probe"][split][report[split]["primary"]])
-    return bool(ours + 1 / report[split]["n"] < probe)
-
-
-def trainable_line(model: PeftModel) -> str:
-    """What PEFT's `print_trainable_parameters` prints."""
-    trainable, total = model.get_nb_trainable_parameters()
-    share = 100 * trainable / total
-    return f"trainable params: {trainable:,d} || all params: {total:,d} || trainable%: {share:.4f}"
-
-
-def _example(prepared: Prepared) -> str:
-    return (*prepared.splits.test, *prepared.splits.train)[0].text
-
-
-def _write(
-    directory: Path,
-    request: TrainingRequest,
-    prepared: Prepared,
-    model: PeftModel,
-    head: Head,
-    manifest: Manifest,
-    report: Mapping[str, Any],
-) -> None:
-    model.save_pretrained(str(directory), safe_serialization=True, save_embedding_layers=False)
-    head.save(directory)
-    recipe = request.recipe.model_copy(update={"base": prepared.base.id})
-    recipe.write(directory)
-    reports.write(directory, report)
-    card = write_card(manifest, request.recipe, report, _example(prepared))
-    (directory / CARD).write_text(card, encoding="utf-8")
+    return fresh

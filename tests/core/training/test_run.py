@@ -1,10 +1,10 @@
-"""A training from data to a published adapter: what comes out, what is refused, what resumes."""
+"""A training from data to a published adapter: what comes out, and what is refused."""
 
 from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,52 +26,13 @@ from adapter_platform.core.registry import NullListener, Step
 from adapter_platform.core.store.manifest import Manifest, StepRecord, sha256
 from adapter_platform.core.training.linear import log_loss
 from adapter_platform.core.training.prepare import Quiet, Workshop, prepare
-from adapter_platform.core.training.run import Outcome, is_worse, plan, train
+from adapter_platform.core.training.run import plan, train
 
 from .conftest import TOPICS, MakeRequest, WriteTexts
+from .outcomes import TENSORS, Said, adapter_of, assert_same_adapter, tensors
 
-TENSORS = "adapter_model.safetensors"
 MULTI = {"refund": 10, "delivery": 10, "login": 10, "refund|delivery": 6, "refund|login": 6}
 HIERARCHY = {"shop/refund": 14, "shop/delivery": 14, "account/login": 14}
-
-
-class Said(Quiet):
-    """Remembers what it was told, and can stop a training as Ctrl-C does.
-
-    Args:
-        stop_at: the training step after which Ctrl-C comes.
-    """
-
-    def __init__(self, stop_at: int | None = None) -> None:
-        self.lines: list[str] = []
-        self.steps: list[tuple[int, int]] = []
-        self.notes: list[str] = []
-        self._stop_at = stop_at
-
-    def say(self, message: str) -> None:
-        self.lines.append(message)
-
-    def advance(self, done: int, total: int, note: str) -> None:
-        self.notes.append(note)
-        if note.startswith("training"):
-            self.steps.append((done, total))
-            if done == self._stop_at:
-                raise KeyboardInterrupt
-
-
-def adapter_of(outcome: Outcome, workshop: Workshop) -> Path:
-    return workshop.store.path(outcome.manifest.name, outcome.manifest.version)
-
-
-def tensors(outcome: Outcome, workshop: Workshop) -> dict[str, Any]:
-    directory = adapter_of(outcome, workshop)
-    return load_file(directory / TENSORS) | load_file(directory / "head.safetensors")
-
-
-def assert_same_adapter(one: Mapping[str, Any], other: Mapping[str, Any]) -> None:
-    assert set(one) == set(other)
-    for name in one:
-        np.testing.assert_allclose(one[name], other[name], atol=1e-6, err_msg=name)
 
 
 def plain_logits(base: Path, adapter: Path, pooling: str, texts: Sequence[str]) -> Any:
@@ -375,24 +336,6 @@ def test_it_becomes_current_where_that_is_allowed(workshop: Workshop, ruined: An
     assert workshop.store.current("support") == 1
 
 
-@pytest.mark.parametrize(
-    ("ours", "probe", "texts", "worse"),
-    [(0.8, 0.85, 40, True), (0.8, 0.82, 40, False), (0.8, 0.825, 40, False), (0.9, 0.8, 40, False)],
-)
-@pytest.mark.parametrize("split", ["val", "test"])
-def test_more_than_one_text_decides_on_validation_or_else_on_the_test(
-    split: str, ours: float, probe: float, texts: int, worse: bool
-) -> None:
-    evaluation = {"n": texts, "primary": "accuracy", "metrics": {"accuracy": ours}}
-    baselines = {"probe": {split: {"accuracy": probe}}}
-    report = {"val": None, "test": None, split: evaluation, "baselines": baselines}
-    assert is_worse(report) == worse
-
-
-def test_nothing_to_judge_by_is_not_worse() -> None:
-    assert not is_worse({"val": None, "test": None, "baselines": {"probe": {}}})
-
-
 # Uneven classes
 
 
@@ -601,97 +544,6 @@ def test_validation_decides_between_the_refitted_head_and_the_one_trained_along(
         assert loss < refit_loss if chose else np.array_equal(head, refitted)
         kept.add(chose)
     assert kept == {True, False}
-
-
-# Stopping and going on
-
-
-@pytest.mark.parametrize("head", ["auto", "trained"])
-def test_a_stopped_training_goes_on_and_ends_as_one_that_was_not_stopped(
-    ask: MakeRequest, workshop: Workshop, tmp_path: Path, head: str
-) -> None:
-    request = ask(epochs=3, head=head)
-    whole = train(request, workshop, Quiet())
-    stopped = replace(request, name="other")
-    with pytest.raises(KeyboardInterrupt):
-        train(stopped, workshop, Said(stop_at=8))
-    assert workshop.store.names() == ["support"], "nothing half-made is seen"
-    assert list((workshop.cache / "training").iterdir())
-    said = Said()
-    resumed = train(stopped, workshop, said)
-    assert resumed.resumed
-    assert said.steps[0][0] == 6, "it went on from the end of the first epoch"
-    assert resumed.manifest.metrics == whole.manifest.metrics
-    assert resumed.manifest.calibration == whole.manifest.calibration
-    assert_same_adapter(tensors(whole, workshop), tensors(resumed, workshop))
-    assert not list((workshop.cache / "training").iterdir()), "nothing is left behind"
-
-
-def test_a_training_that_is_not_the_same_begins_anew(
-    ask: MakeRequest, workshop: Workshop, write_texts: WriteTexts
-) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        train(ask(epochs=3), workshop, Said(stop_at=8))
-    backwards = LabelScheme.of("single", sorted(TOPICS, reverse=True))
-    for other in (
-        ask(epochs=2),
-        ask(epochs=3, request={"scheme": backwards}),
-        ask(epochs=3, data=write_texts(dict.fromkeys(TOPICS, 15), name="less")),
-    ):
-        assert not train(other, workshop, Quiet()).resumed
-    assert train(ask(epochs=3), workshop, Quiet()).resumed
-
-
-def test_a_checkpoint_of_another_version_of_a_library_is_not_gone_on_from(
-    ask: MakeRequest, workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        train(ask(epochs=3), workshop, Said(stop_at=8))
-    installed = tmp_path / "site" / "peft-0.0.1.dist-info"
-    installed.mkdir(parents=True)
-    (installed / "METADATA").write_text("Name: peft\nVersion: 0.0.1\n", encoding="utf-8")
-    with monkeypatch.context() as patch:
-        patch.syspath_prepend(installed.parent)
-        outcome = train(ask(epochs=3), workshop, Quiet())
-    assert outcome.manifest.libraries["peft"] == "0.0.1"
-    assert not outcome.resumed
-    assert train(ask(epochs=3), workshop, Quiet()).resumed
-
-
-def test_the_very_same_training_cannot_run_twice_at_once(
-    ask: MakeRequest, workshop: Workshop, write_texts: WriteTexts
-) -> None:
-    refusals: list[TrainingError] = []
-    others: list[Outcome] = []
-
-    class Impatient(Quiet):
-        """Starts the same training and another one in the middle of the first."""
-
-        def advance(self, done: int, total: int, note: str) -> None:
-            if note.startswith("training") and not refusals:
-                with pytest.raises(TrainingError) as refused:
-                    train(ask(), workshop, Quiet())
-                refusals.append(refused.value)
-                others.append(train(ask(epochs=2), workshop, Quiet()))
-
-    outcome = train(ask(), workshop, Impatient())
-    assert refusals[0].message == "the very same training of 'support' is running already"
-    assert refusals[0].hint is not None
-    assert (others[0].manifest.version, outcome.manifest.version) == (1, 2)
-    assert not list((workshop.cache / "training").iterdir()), "nothing is left behind"
-    assert train(ask(), workshop, Quiet()).manifest.version == 3
-
-
-def test_a_cache_that_cannot_be_written_is_refused_before_the_work(
-    ask: MakeRequest, workshop: Workshop
-) -> None:
-    said = Said()
-    workshop.bases.resolve(ask().base_id)
-    (workshop.cache / "training").write_text("a file", encoding="utf-8")
-    with pytest.raises(TrainingError, match="checkpoints cannot be written") as error:
-        train(ask(), workshop, said)
-    assert "PLATFORM_CACHE" in (error.value.hint or "")
-    assert said.lines == []
 
 
 # Planning

@@ -1,0 +1,129 @@
+"""What a training publishes: the report, the manifest and the files of an adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import unknown
+from ..examples import SPLITS
+from ..heads import Head
+from ..store.manifest import Calibration, Manifest, StepRecord
+from . import report as reports
+from .card import FILE as CARD
+from .card import write_card
+from .checkpoints import library_versions
+from .judged import Scores
+from .linear import tfidf_logits
+from .prepare import Prepared
+from .requests import TrainingRequest
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+    from ..labels import LabelScheme
+    from ..registry import Registry
+
+
+def make_report(
+    request: TrainingRequest, prepared: Prepared, ours: Scores, probe: Scores
+) -> dict[str, Any]:
+    """What `report.json` holds: our figures beside the probe's and TF-IDF's."""
+    return reports.assemble(
+        name=request.name,
+        sizes={split: len(prepared.rows[split]) for split in SPLITS},
+        notes=prepared.notes,
+        ours=ours.evaluations(prepared),
+        probe=probe.evaluations(prepared),
+        tfidf=_tfidf(prepared).evaluations(prepared),
+    )
+
+
+def _tfidf(prepared: Prepared) -> Scores:
+    texts = {split: [e.text for e in prepared.examples(split)] for split in SPLITS}
+    val, test = tfidf_logits(
+        prepared.scheme,
+        (texts["train"], prepared.wanted["train"]),
+        (texts["val"], prepared.wanted["val"]),
+        (texts["val"], texts["test"]),
+        balanced=prepared.balanced,
+    )
+    return Scores.of({"val": val, "test": test}, prepared)
+
+
+def make_manifest(
+    request: TrainingRequest,
+    prepared: Prepared,
+    calibration: Calibration,
+    report: Mapping[str, Any],
+    model: PeftModel,
+    steps: tuple[StepRecord, ...],
+) -> Manifest:
+    """The manifest but for what publishing adds: version, parent and the files' hashes."""
+    trainable, _ = model.get_nb_trainable_parameters()
+    limit = min(request.recipe.max_length, prepared.base.max_positions)
+    return Manifest(
+        name=request.name,
+        base=prepared.base.record(),
+        scheme=prepared.scheme,
+        peft_method=str(model.active_peft_config.peft_type.value),
+        pooling=prepared.pooling,
+        max_length=limit,
+        description=request.description,
+        postprocess=steps,
+        calibration=calibration,
+        metrics=reports.flat_metrics(report),
+        worse_than_probe=reports.is_worse(report),
+        data_fingerprint=prepared.dataset.fingerprint(),
+        tokens_per_character=round(prepared.tokens_per_character, 4),
+        trainable_parameters=int(trainable),
+        platform_version=version("adapter-platform"),
+        libraries=library_versions(),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def step_records(
+    request: TrainingRequest, scheme: LabelScheme, registry: Registry
+) -> tuple[StepRecord, ...]:
+    """The request's post-processing steps with who brings them, their settings checked.
+
+    Raises:
+        UnknownName: no plugin brings a step.
+        PlatformError: a step does not take its settings.
+    """
+    records = []
+    for step in request.postprocess:
+        brought = registry.postprocessors.get(step.name)
+        if brought is None:
+            raise unknown("post-processing step", step.name, registry.postprocessors)
+        brought.value.build(step.settings, scheme)
+        records.append(StepRecord(step.name, dict(step.settings), brought.plugin, brought.version))
+    return tuple(records)
+
+
+def typical_text(prepared: Prepared) -> str:
+    """A text to try the adapter with, from the test side if there is one."""
+    return (*prepared.splits.test, *prepared.splits.train)[0].text
+
+
+def write_files(
+    directory: Path,
+    request: TrainingRequest,
+    prepared: Prepared,
+    model: PeftModel,
+    head: Head,
+    manifest: Manifest,
+    report: Mapping[str, Any],
+) -> None:
+    """Writes all of an adapter but its manifest into a staged directory."""
+    model.save_pretrained(str(directory), safe_serialization=True, save_embedding_layers=False)
+    head.save(directory)
+    recipe = request.recipe.model_copy(update={"base": prepared.base.id})
+    recipe.write(directory)
+    reports.write(directory, report)
+    card = write_card(manifest, request.recipe, report, typical_text(prepared))
+    (directory / CARD).write_text(card, encoding="utf-8")
