@@ -103,18 +103,8 @@ def classify(
     engine: Annotated[
         Engine | None, typer.Option("--engine", help="Who runs the model; else the settings'.")
     ] = None,
-    base: Annotated[
-        str | None,
-        typer.Option(
-            "--base",
-            metavar="ID",
-            help="Where the adapter's own base lies, if not where its id says.",
-            autocompletion=complete.bases,
-        ),
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option("--device", metavar="D", help="auto, cpu, cuda or cuda:N.")
-    ] = None,
+    base: options.OwnBase = None,
+    device: options.Device = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress, notes or warnings.")
     ] = False,

@@ -58,6 +58,20 @@ LabelColumn = Annotated[
 ]
 
 
+OwnBase = Annotated[
+    str | None,
+    typer.Option(
+        "--base",
+        metavar="ID",
+        help="Where the adapter's own base lies, if not where its id says.",
+        autocompletion=complete.bases,
+    ),
+]
+Device = Annotated[
+    str | None, typer.Option("--device", metavar="D", help="auto, cpu, cuda or cuda:N.")
+]
+
+
 class SchemeKind(StrEnum):
     """How labels relate to texts."""
 

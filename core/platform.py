@@ -238,12 +238,14 @@ class Platform:
         *,
         columns: Mapping[str, str] | None = None,
         split: str = "test",
+        base: str | None = None,
     ) -> dict[str, Any]:
         """How good an adapter's answers are, before its post-processing steps.
 
         Args:
             data: labelled texts; None: those of the domain under the adapter's name.
             split: which of them; data without splits is judged whole.
+            base: where the adapter's own base lies, if not where its id says.
 
         Returns:
             what `training.evaluate.evaluate` gives; on the very data that the adapter was made
@@ -256,7 +258,7 @@ class Platform:
 
         source = self.resolve(adapter)
         judging = texts_to_judge(source, self.registry, data=data, columns=columns, split=split)
-        logits = self.logits(judging.texts, source.manifest.reference)
+        logits = self.logits(judging.texts, source.manifest.reference, base=base)
         return judge(source, judging, logits)
 
     def import_adapter(
@@ -285,12 +287,16 @@ class Platform:
             directory, name=name, base=base, labels=labels, kind=kind, workshop=self._workshop()
         )
 
-    def export_adapter(self, adapter: str, directory: Path, format: str = "platform") -> Path:
+    def export_adapter(
+        self, adapter: str, directory: Path, format: str = "platform", *, base: str | None = None
+    ) -> Path:
         """Writes an adapter into a new directory.
 
         Args:
             format: ``platform`` for what `import_adapter` takes again; ``stock`` for a classifier
                 that transformers and PEFT load alone (pooler heads only).
+            base: where the adapter's own base lies, if not where its id says; a stock export is
+                proved on it.
 
         Raises:
             PlatformError: the format cannot hold it, or the directory is not free.
@@ -298,7 +304,7 @@ class Platform:
         from .exchange.exporting import export_adapter
 
         source = self.resolve(adapter)
-        return export_adapter(source, directory, format=format, bases=self.bases)
+        return export_adapter(source, directory, format=format, bases=self.bases, location=base)
 
     def _request(self, name: str, data: Data | None, options: TrainingOptions) -> TrainingRequest:
         from .training.requests import make_request

@@ -27,6 +27,8 @@ def evaluate(
     ] = "test",
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    base: options.OwnBase = None,
+    device: options.Device = None,
     json: options.Json = False,
     output_file: Annotated[
         Path | None,
@@ -42,8 +44,10 @@ def evaluate(
     if split not in ("train", "val", "test"):
         raise UsageError(f"there is no split {split!r}", "use train, val or test")
     columns = options.columns(text_column, label_column)
-    with options.session(ctx).open_platform() as platform:
-        found = platform.evaluate(name, options.split_data(data), columns=columns, split=split)
+    with options.session(ctx).open_platform(device=device) as platform:
+        found = platform.evaluate(
+            name, options.split_data(data), columns=columns, split=split, base=base
+        )
     if output_file is not None:
         _write(output_file, found)
     if json:

@@ -32,8 +32,9 @@ def export_adapter(
             "adapter (pooler heads only).",
         ),
     ] = Format.platform,
+    base: options.OwnBase = None,
 ) -> None:
     """Write an adapter into a directory."""
     with options.session(ctx).open_platform() as platform:
-        written = platform.export_adapter(name, directory, format_.value)
+        written = platform.export_adapter(name, directory, format_.value, base=base)
     output.result(str(written))

@@ -59,7 +59,13 @@ model = PeftModel.from_pretrained(model, "ADAPTER_DIRECTORY").eval()
 
 
 def export_adapter(
-    source: AdapterSource, directory: Path, *, format: str, bases: Bases, device: str = "cpu"
+    source: AdapterSource,
+    directory: Path,
+    *,
+    format: str,
+    bases: Bases,
+    location: str | None = None,
+    device: str = "cpu",
 ) -> Path:
     """Writes an adapter into a new directory, wholly or not at all; returns the directory.
 
@@ -69,6 +75,7 @@ def export_adapter(
             ``stock`` for a classifier that transformers and PEFT load alone. The latter holds no
             calibration, no post-processing and no names of labels in several languages.
         bases: finds the adapter's base, on which a stock export is compared with the original.
+        location: where that base lies, if not where its id says.
 
     Raises:
         UsageError: there is no such format.
@@ -86,7 +93,7 @@ def export_adapter(
         return directory
     manifest = source.manifest
     _check_stock(manifest)
-    base, _ = bases.for_adapter(manifest)
+    base, _ = bases.for_adapter(manifest, location)
     with _new(directory) as made:
         _write_stock(source, made, base)
         _prove(source, made, base, device)

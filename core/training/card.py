@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from ..store.manifest import Manifest
@@ -71,11 +72,21 @@ def write_card(
         "## Results",
         _results(report),
         "## Without the platform",
-        _code(f"platform bases fetch {shlex.quote(manifest.base.id)}")
-        + " prints the base's directory.",
+        _where_the_base_is(manifest),
         f"```python\n{reproduction(manifest, 'BASE_DIRECTORY', 'ADAPTER_DIRECTORY', example)}\n```",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _where_the_base_is(manifest: Manifest) -> str:
+    base = manifest.base
+    if PurePath(base.id).is_absolute():
+        return (
+            "The base is a directory of the machine on which the adapter was made; on another, its "
+            f"copy is the one whose fingerprint begins with {_code(base.fingerprint[:12])} in "
+            "`platform bases verify DIRECTORY`."
+        )
+    return _code(f"platform bases fetch {shlex.quote(base.id)}") + " prints the base's directory."
 
 
 def _header(manifest: Manifest) -> str:

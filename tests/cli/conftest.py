@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from adapter_platform.core.bases import Bases
-from adapter_platform.core.heads import Head
+from adapter_platform.core.heads import Head, Pooling
 from adapter_platform.core.labels import LabelScheme
 from adapter_platform.core.registry import Registry
 from adapter_platform.core.store.manifest import Calibration, Manifest
@@ -62,7 +62,13 @@ def shelf(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def publish(
-    store: Store, name: str, scheme: LabelScheme, base_dir: Path, seed: int, **manifest: Any
+    store: Store,
+    name: str,
+    scheme: LabelScheme,
+    base_dir: Path,
+    seed: int,
+    pooling: Pooling = "mean",
+    **manifest: Any,
 ) -> Manifest:
     """Publishes a real PEFT adapter with random weights."""
     import torch
@@ -81,14 +87,14 @@ def publish(
         random = np.random.default_rng(seed)
         shape = (len(scheme.classes), base.hidden_size)
         weight, bias = random.normal(size=shape), random.normal(size=shape[0])
-        Head("mean", weight.astype(np.float32), bias.astype(np.float32)).save(directory)
+        Head(pooling, weight.astype(np.float32), bias.astype(np.float32)).save(directory)
         write_report(directory, name, scheme)
         described = Manifest(
             name=name,
             base=base.record(),
             scheme=scheme,
             peft_method="LORA",
-            pooling="mean",
+            pooling=pooling,
             max_length=32,
             description=f"{name}, for tests",
             calibration=Calibration(1.0, {"price": 0.5} if scheme.kind == "multi" else {}),

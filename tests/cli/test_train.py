@@ -21,6 +21,7 @@ from adapter_platform.cli.adapters.train import recipe_settings
 from adapter_platform.cli.options import split_data
 from adapter_platform.core.errors import UsageError
 from adapter_platform.core.store.store import Store
+from adapter_platform.plugins.testing import make_tiny_base
 
 Run = Callable[..., Result]
 Answer = Callable[..., str]
@@ -65,7 +66,7 @@ def test_training_shows_the_probe_beside_it_and_the_line_to_try(
     assert result.exit_code == 0, result.output
     assert "texts: train " in result.stderr
     assert "trainable params: " in result.stderr
-    assert "1 epochs, about " in result.stderr
+    assert "1 epoch, about " in result.stderr
     rows = [line.split("  ")[0] for line in result.stdout.splitlines()]
     assert {"adapter", "probe (frozen base)", "TF-IDF", "refund", "delivery", "login"} <= set(rows)
     assert "published mail@1, which is now current" in result.stdout
@@ -145,6 +146,29 @@ def test_an_adapter_goes_out_and_comes_in_again(
     assert "desk2@1" in answer("adapters", "import", directory, "--name", "desk2")
     one, two = (as_json("classify", "-a", name, "--json", "x") for name in ("desk@1", "desk2"))
     assert one["probabilities"] == pytest.approx(two["probabilities"], abs=1e-6)
+
+
+def test_an_adapter_whose_base_moved_is_judged_and_exported_with_base(
+    run: Run,
+    answer: Answer,
+    as_json: Json,
+    store_dir: Path,
+    tmp_path: Path,
+    publish_random: Callable[..., Any],
+) -> None:
+    home = make_tiny_base(tmp_path / "base")
+    publish_random(Store(store_dir), "wanderer", base=home, pooling="pooler")
+    moved = home.rename(tmp_path / "moved")
+    texts = tmp_path / "other.csv"
+    texts.write_text("text,label\nmoney back,refund\n钱,invoice\n", encoding="utf-8")
+    judge = ("adapters", "eval", "wanderer", "--data", texts, "--json")
+    export = ("adapters", "export", "wanderer", tmp_path / "out", "--format", "stock")
+    for line in (judge, export):
+        refused = run(*line)
+        assert refused.exit_code == 1
+        assert str(home) in refused.stderr
+    assert as_json(*judge, "--base", moved)["n"] == 2
+    assert answer(*export, "--base", moved) == f"{tmp_path / 'out'}\n"
 
 
 def test_ctrl_c_during_training_says_that_the_same_command_goes_on(
