@@ -287,6 +287,28 @@ class Platform:
             directory, name=name, base=base, labels=labels, kind=kind, workshop=self._workshop()
         )
 
+    def import_legacy(
+        self,
+        directory: Path,
+        base: str,
+        name: str | None = None,
+        *,
+        labels: Sequence[str] | None = None,
+    ) -> Manifest:
+        """Publishes a checkpoint of the hand-written LoRALayer, a folder with `lora_weights.pth`.
+
+        Args:
+            base: the base that it was trained on.
+            name: None: the directory's.
+            labels: its label names in the order of its logits; None: from its `label_map.json`.
+
+        Raises:
+            PlatformError: it cannot be taken with its logits kept; the store is unchanged.
+        """
+        from .exchange.importing import import_legacy
+
+        return import_legacy(directory, base, name=name, labels=labels, workshop=self._workshop())
+
     def export_adapter(
         self, adapter: str, directory: Path, format: str = "platform", *, base: str | None = None
     ) -> Path:

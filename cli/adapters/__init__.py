@@ -14,6 +14,7 @@ class Adapters(Group):
         "train": "adapters.train:train",
         "eval": "adapters.evaluate:evaluate",
         "import": "adapters.importing:import_adapter",
+        "import-legacy": "adapters.importing:import_legacy",
         "export": "adapters.exporting:export_adapter",
         "promote": "adapters.promote:promote",
         "rollback": "adapters.rollback:rollback",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .. import complete, options, output
+
+if TYPE_CHECKING:
+    from adapter_platform.core.store.manifest import Manifest
 
 
 def import_adapter(
@@ -49,15 +52,65 @@ def import_adapter(
     json: options.Json = False,
 ) -> None:
     """Publish an adapter from a directory; its logits stay what they were."""
-    from adapter_platform.core.errors import DataError
-
-    if not directory.is_dir():
-        what = "is a file, not a directory" if directory.exists() else "does not exist"
-        raise DataError(f"{directory} {what}", "give the directory that holds adapter_config.json")
+    _check(directory, "adapter_config.json")
     with options.session(ctx).open_platform() as platform:
         manifest = platform.import_adapter(
             directory, name, base, labels=labels, kind=options.kind_name(kind)
         )
+    _show(manifest, json)
+
+
+def import_legacy(
+    ctx: typer.Context,
+    directory: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIRECTORY",
+            help="The directory with lora_weights.pth, lora_config.json and label_map.json.",
+            show_default=False,
+        ),
+    ],
+    base: Annotated[
+        str,
+        typer.Option(
+            "--base",
+            metavar="ID",
+            help="The base that it was trained on.",
+            autocompletion=complete.bases,
+            show_default=False,
+        ),
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", help="The adapter's name here; else the directory's.")
+    ] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label",
+            metavar="L",
+            help="Its label names in the order of its logits, one --label each, where it has no "
+            "label_map.json.",
+            show_default=False,
+        ),
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Publish a checkpoint of the hand-written LoRA classifier; its logits stay what they were."""
+    _check(directory, "lora_weights.pth")
+    with options.session(ctx).open_platform() as platform:
+        manifest = platform.import_legacy(directory, base, name, labels=labels)
+    _show(manifest, json)
+
+
+def _check(directory: Path, file: str) -> None:
+    from adapter_platform.core.errors import DataError
+
+    if not directory.is_dir():
+        what = "is a file, not a directory" if directory.exists() else "does not exist"
+        raise DataError(f"{directory} {what}", f"give the directory that holds {file}")
+
+
+def _show(manifest: Manifest, json: bool) -> None:
     if json:
         output.json_document(manifest.to_dict())
     else:

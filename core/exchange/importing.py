@@ -6,7 +6,7 @@ import dataclasses
 import json
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -41,10 +41,15 @@ from .stock import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ..bases import Base
-    from ..labels import Kind
+    from ..labels import Kind, LabelScheme
     from ..training.prepare import Workshop
     from ..training.recipe import Recipe
+
+    FloatArray = NDArray[np.float32]
 
 log = logging.getLogger(__name__)
 
@@ -92,10 +97,7 @@ def import_adapter(
         SchemeError: nobody names its labels.
         BaseUnavailable, BaseMismatch: its base is not here, or is another.
     """
-    if not directory.is_dir():
-        raise AdapterNotFound(
-            f"{directory} is not a directory" if directory.exists() else f"{directory} is not there"
-        )
+    _check_directory(directory)
     if (directory / FILE).is_file():
         if labels is not None or kind is not None:
             raise UsageError(
@@ -151,18 +153,89 @@ def _import_stock(
 ) -> Manifest:
     folder = read_stock(directory)
     scheme = read_scheme(directory, len(folder.weight), labels, kind)
-    settings = _settings(directory)
-    base = _base(folder, base_id, workshop)
+    found = _base(folder, base_id, workshop)
+
+    def expected(rows: Sequence[tuple[int, ...]]) -> FloatArray:
+        from .proof import stock_logits
+
+        return stock_logits(found, directory, len(folder.weight), rows, workshop.device)
+
+    what = f"Imported from the stock PEFT classifier {directory.resolve().name}."
+    return _publish(folder, name, what, scheme, found, expected, workshop)
+
+
+def import_legacy(
+    directory: Path,
+    base: str,
+    *,
+    name: str | None,
+    workshop: Workshop,
+    labels: Sequence[str] | None = None,
+) -> Manifest:
+    """Publishes a checkpoint of the hand-written LoRALayer as the current version of an adapter.
+
+    Args:
+        base: the base it was trained on, which it does not say itself.
+        name: the adapter's name here; None: the directory's.
+        labels: label names in the order of its logits; None: from its `label_map.json`.
+
+    Raises:
+        AdapterNotFound: there is no such directory.
+        AdapterCorrupt: files are missing, cannot be read, or do not fit each other.
+        AdapterUnsupported: it cannot be said in our form with its logits kept.
+        SchemeError: nobody names its labels.
+        BaseUnavailable: its base is not here.
+    """
+    from .legacy import read_checkpoint
+
+    _check_directory(directory)
+    checkpoint = read_checkpoint(directory)
+    scheme = read_scheme(directory, len(checkpoint.weight), labels, "single")
+    found = workshop.bases.resolve(base)
+    folder = checkpoint.to_stock(found)
+    _check_fits(folder, found)
+
+    def expected(rows: Sequence[tuple[int, ...]]) -> FloatArray:
+        return checkpoint.logits(found, rows, workshop.device)
+
+    what = f"Imported from the hand-written LoRA classifier {directory.resolve().name}."
+    manifest = _publish(folder, name, what, scheme, found, expected, workshop)
+    workshop.listener.after_adapter_published(manifest)
+    return manifest
+
+
+def _check_directory(directory: Path) -> None:
+    if not directory.is_dir():
+        raise AdapterNotFound(
+            f"{directory} is not a directory" if directory.exists() else f"{directory} is not there"
+        )
+
+
+def _publish(
+    folder: StockFolder,
+    name: str | None,
+    description: str,
+    scheme: LabelScheme,
+    base: Base,
+    expected: Callable[[Sequence[tuple[int, ...]]], FloatArray],
+    workshop: Workshop,
+) -> Manifest:
+    """Publishes a classifier in our form once both forms have said the same.
+
+    Args:
+        expected: ``(rows, classes)`` logits of the form that it came in.
+    """
+    settings = _settings(folder.path)
     recipe = _recipe(folder, base, settings)
     limit = recipe.max_length if "max_length" in settings else _text_limit(base)
     manifest = Manifest(
-        name=name or directory.resolve().name,
+        name=name or folder.path.resolve().name,
         base=base.record(),
         scheme=scheme,
         peft_method=folder.config["peft_type"],
         pooling="pooler",
         max_length=min(limit, base.max_positions),
-        description=f"Imported from the stock PEFT classifier {directory.resolve().name}.",
+        description=description,
         trainable_parameters=sum(tensor.numel() for tensor in folder.adapter.values()),
         platform_version=version("adapter-platform"),
         libraries=_libraries(folder.config),
@@ -172,8 +245,8 @@ def _import_stock(
         recipe.write(staged)
         _write(staged, folder, manifest, recipe if "seed" in settings else None)
         if settings:
-            shutil.copyfile(directory / TRAINING_CONFIG, staged / KEPT_CONFIG)
-        _prove(folder, staged, manifest.write(staged), base, workshop)
+            shutil.copyfile(folder.path / TRAINING_CONFIG, staged / KEPT_CONFIG)
+        _prove(folder, staged, manifest.write(staged), base, expected, workshop)
         return workshop.store.publish(staged, manifest)
 
 
@@ -192,6 +265,11 @@ def _base(folder: StockFolder, base_id: str | None, workshop: Workshop) -> Base:
             f"{folder.path} was trained on {wanted!r}, which cannot be found: {error.message}",
             "say where it lies: --base DIRECTORY",
         ) from error
+    _check_fits(folder, base)
+    return base
+
+
+def _check_fits(folder: StockFolder, base: Base) -> None:
     if base.architecture != ARCHITECTURE:
         raise head_unsupported(folder.path, f"its base {base.id!r} is a {base.architecture!r}")
     if base.hidden_size != folder.weight.shape[1]:
@@ -200,7 +278,6 @@ def _base(folder: StockFolder, base_id: str | None, workshop: Workshop) -> Base:
             f"the base {base.id!r} gives {base.hidden_size}",
             "give the base that it was trained on: --base ID",
         )
-    return base
 
 
 def _settings(directory: Path) -> dict[str, Any]:
@@ -270,18 +347,23 @@ def _write(staged: Path, folder: StockFolder, manifest: Manifest, recipe: Recipe
 
 
 def _prove(
-    folder: StockFolder, staged: Path, manifest: Manifest, base: Base, workshop: Workshop
+    folder: StockFolder,
+    staged: Path,
+    manifest: Manifest,
+    base: Base,
+    expected: Callable[[Sequence[tuple[int, ...]]], FloatArray],
+    workshop: Workshop,
 ) -> None:
     """Runs both forms. Raises `AdapterUnsupported` or `AdapterCorrupt` in the folder's name."""
     from ..store.source import AdapterSource
-    from .proof import check_same, engine_logits, sample_rows, stock_logits
+    from .proof import check_same, engine_logits, sample_rows
 
     rows, device = sample_rows(base), workshop.device
-    stock = stock_logits(base, folder.path, len(folder.weight), rows, device)
+    before = expected(rows)
     source = AdapterSource(staged, manifest, manifest.content_hash)
     try:
         ours = engine_logits(base, source, rows, device)
     except PlatformError as error:
         named = error.message.replace(manifest.reference, str(folder.path))
         raise type(error)(named, error.hint) from error
-    check_same(ours, stock, f"importing {folder.path}")
+    check_same(ours, before, f"importing {folder.path}")

@@ -127,8 +127,8 @@ def retarget(
 ) -> dict[str, Any]:
     """A PEFT configuration for the same modules of a model that keeps them elsewhere.
 
-    Plain names (``query``) mean the same in both. Anything that could read a module's whole path
-    is replaced by the full paths of the modules that do carry tensors.
+    Names (``query``, ``output.dense``) mean the same in both. Anything that could read a module's
+    whole path is replaced by the full paths of the modules that do carry tensors.
 
     Args:
         tensors: the adapter's tensor names in the encoder's terms.
@@ -156,8 +156,14 @@ def retarget(
 
 
 def _plain(selector: str | Sequence[str]) -> bool:
-    """Whether it is a list of single module names, without paths or expressions."""
-    return not isinstance(selector, str) and all(name.isidentifier() for name in selector)
+    """Whether it is a list of names that mean the same modules in both models.
+
+    PEFT takes a name for every module whose path ends with it, so only a path from the very top
+    of the one model means nothing in the other.
+    """
+    return not isinstance(selector, str) and all(
+        re.fullmatch(r"\w+(\.\w+)*", name) and not name.startswith(ENCODER) for name in selector
+    )
 
 
 def _resolved(

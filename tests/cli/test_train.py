@@ -148,6 +148,41 @@ def test_an_adapter_goes_out_and_comes_in_again(
     assert one["probabilities"] == pytest.approx(two["probabilities"], abs=1e-6)
 
 
+def test_a_checkpoint_of_the_hand_written_classifier_comes_in_and_answers(
+    run: Run, as_json: Json, answer: Answer, tiny_base: Path, tmp_path: Path, platform_home: Path
+) -> None:
+    old = write_old_checkpoint(tmp_path / "old", tiny_base)
+    line = ("adapters", "import-legacy", old, "--base", tiny_base)
+    assert answer(*line, "--name", "questions") == "imported questions@1: 2 labels\n"
+    assert set(as_json("classify", "-a", "questions", "--json", "x")["probabilities"]) == {"a", "b"}
+    named = as_json(*line, "--label", "yes", "--label", "no", "--json")
+    assert [label["name"] for label in named["scheme"]["labels"]] == ["yes", "no"]
+    assert named["name"] == "old"
+    refused = run("adapters", "import-legacy", tmp_path, "--base", tiny_base)
+    assert refused.exit_code == 1
+    assert "it has no lora_weights.pth" in refused.stderr
+
+
+def write_old_checkpoint(directory: Path, base: Path) -> Path:
+    """As the hand-written classifier saved itself, with LoRA on one query."""
+    import torch
+
+    hidden = json.loads((base / "config.json").read_text(encoding="utf-8"))["hidden_size"]
+    query = "bert.encoder.layer.0.attention.self.query"
+    state = {
+        "lora_weights": {
+            f"{query}.lora_A.weight": torch.randn(2, hidden),
+            f"{query}.lora_B.weight": torch.randn(hidden, 2),
+        },
+        "classifier_weights": {"weight": torch.randn(2, hidden), "bias": torch.randn(2)},
+        "lora_config": {"rank": 2, "alpha": 4, "dropout": 0.1},
+    }
+    directory.mkdir()
+    torch.save(state, directory / "lora_weights.pth")
+    (directory / "label_map.json").write_text('{"0": "a", "1": "b"}', encoding="utf-8")
+    return directory
+
+
 def test_an_adapter_whose_base_moved_is_judged_and_exported_with_base(
     run: Run,
     answer: Answer,

@@ -1,7 +1,7 @@
 """Both migration guides keep their word: each snippet runs, in order, in a directory like a user's.
 
-`bert-base-chinese` is a tiny random BERT in the working directory, and `old_model` a stock
-classifier on it as transformers and PEFT save one.
+`bert-base-chinese` is a tiny random BERT in the working directory, `old_model` a stock classifier
+on it as transformers and PEFT save one, and `older_model` what was saved before PEFT.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,8 +70,28 @@ def old_home(tmp_path: Path) -> Path:
     for name, data in (("label_map", NAMES), ("training_config", {"max_length": 128})):
         text = json.dumps(data, ensure_ascii=False)
         (tmp_path / "old_model" / f"{name}.json").write_text(text, encoding="utf-8")
+    write_older(tmp_path / "older_model", model)
     (tmp_path / "old_data.py").write_text(OLD_DATA, encoding="utf-8")
     return tmp_path
+
+
+def write_older(directory: Path, model: Any) -> None:
+    """A checkpoint of the layers that were there before PEFT."""
+    import torch
+
+    hidden = model.config.hidden_size
+    key = "bert.encoder.layer.1.attention.self.key"
+    factors = {"A": torch.randn(8, hidden), "B": torch.randn(hidden, 8)}
+    state = {
+        "lora_weights": {f"{key}.lora_{factor}.weight": t for factor, t in factors.items()},
+        "classifier_weights": {"weight": torch.randn(3, hidden), "bias": torch.randn(3)},
+        "lora_config": {"rank": 8, "alpha": 16, "dropout": 0.1},
+    }
+    directory.mkdir()
+    torch.save(state, directory / "lora_weights.pth")
+    for name, data in (("label_map", NAMES), ("lora_config", state["lora_config"])):
+        text = json.dumps(data, ensure_ascii=False)
+        (directory / f"{name}.json").write_text(text, encoding="utf-8")
 
 
 def run(snippet: Snippet, home: Path) -> str:
@@ -116,7 +137,8 @@ def test_each_snippet_runs_in_order_and_does_what_the_guide_says(old_home: Path)
     assert prediction["label"] in NAMES.values()
     assert prediction["version"] == 2
     assert set(prediction["probabilities"]) == set(NAMES.values())
-    assert "old_questions@1" in output("adapters import")
+    assert "old_questions@1" in output("adapters import ")
+    assert "older_questions@1" in output("adapters import-legacy")
     exported = json.loads((old_home / "exported" / "label_map.json").read_text(encoding="utf-8"))
     assert exported == NAMES
 
