@@ -1,0 +1,88 @@
+"""Someone's own file on the default base, and a base of BERT's size, by the command alone."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SUPPORT = Path(__file__).parents[2] / "plugins" / "domains" / "support" / "train.csv"
+CLASSES, EACH = 7, 16
+
+
+def platform(*arguments: object, threads: int = 1, **environment: str) -> str:
+    """The command in a process of its own; what it prints."""
+    line = [sys.executable, "-m", "adapter_platform.cli", *(str(a) for a in arguments)]
+    env = os.environ | {"OMP_NUM_THREADS": str(threads)} | environment
+    done = subprocess.run(line, capture_output=True, encoding="utf-8", env=env, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def intents(tmp_path: Path) -> Path:
+    """English questions of seven intents, as JSON Lines, with columns of their own names."""
+    by_intent: dict[str, list[str]] = {}
+    with SUPPORT.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if row["lang"] == "en":
+                by_intent.setdefault(row["label"], []).append(row["text"])
+    path = tmp_path / "intents.jsonl"
+    with path.open("w", encoding="utf-8") as out:
+        for intent in sorted(by_intent)[:CLASSES]:
+            for text in by_intent[intent][:EACH]:
+                out.write(json.dumps({"question": text, "intent": intent}) + "\n")
+    return path
+
+
+def test_a_file_of_seven_classes_makes_an_adapter_that_is_no_worse_than_its_probe(
+    intents: Path, embedded_cache: Path
+) -> None:
+    cache = {"PLATFORM_CACHE": str(embedded_cache)}
+    line = ("adapters", "train", "intents", "--data", intents, "--set", "epochs=5", "--json")
+    trained: dict[str, Any] = json.loads(platform(*line, **cache))
+    assert len(trained["manifest"]["scheme"]["labels"]) == CLASSES
+    assert trained["promoted"]
+    report = trained["report"]
+    probe = report["baselines"]["probe"]["test"]["accuracy"]
+    assert report["test"]["metrics"]["accuracy"] >= probe - 0.005
+    answer = platform("classify", "-a", "intents", "--json", "Where is my parcel?", **cache)
+    assert json.loads(answer)["label"] == "delivery_problem"
+
+
+@pytest.fixture
+def berts_size(tmp_path: Path) -> Path:
+    """A directory as of bert-base-chinese: 12 layers of 768 with a pooler; its weights random."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    directory = tmp_path / "berts-size"
+    torch.manual_seed(0)
+    BertModel(BertConfig(vocab_size=21128)).save_pretrained(directory)
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(chr(0x4E00 + i) for i in range(20902))]
+    words += [f"[unused{i}]" for i in range(21128 - len(words))]
+    (directory / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
+    return directory
+
+
+def test_a_directory_of_berts_size_is_a_base(berts_size: Path, tmp_path: Path) -> None:
+    texts = tmp_path / "texts.csv"
+    rows = [f"数据{chr(0x4E10 + i)},a\n天气{chr(0x5E10 + i)},b\n" for i in range(6)]
+    texts.write_text("text,label\n" + "".join(rows), encoding="utf-8")
+    seed = ("--base", berts_size, "--preset", "seed", "--set", "epochs=1", "--allow-worse")
+    trained = json.loads(platform("adapters", "train", "topic", "--data", texts, *seed, "--json"))
+    base = trained["manifest"]["base"]
+    assert (base["layers"], base["hidden_size"]) == (12, 768)
+    assert trained["manifest"]["pooling"] == "pooler"
+    verified = json.loads(platform("bases", "verify", berts_size, "--json"))
+    assert verified["fingerprint"] == base["fingerprint"]
+    for engine in ("packed", "peft"):
+        line = ("classify", "-a", "topic", "--engine", engine, "--json", "数据")
+        answer = json.loads(platform(*line))
+        assert (answer["engine"], answer["label"] in {"a", "b"}) == (engine, True)
