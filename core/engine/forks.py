@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-import weakref
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 Renewed = TypeVar("Renewed")
+
+_renewals: WeakKeyDictionary[Any, Callable[[Any], object]] = WeakKeyDictionary()
 
 
 def renew_in_child(owner: Renewed, renew: Callable[[Renewed], object]) -> None:
@@ -15,12 +17,13 @@ def renew_in_child(owner: Renewed, renew: Callable[[Renewed], object]) -> None:
 
     A child has one thread; what the others held or were doing at the fork stays so for good.
     """
-    reference = weakref.ref(owner)
+    _renewals[owner] = renew
 
-    def after_fork() -> None:
-        alive = reference()
-        if alive is not None:
-            renew(alive)
 
-    if hasattr(os, "register_at_fork"):  # Windows has no fork
-        os.register_at_fork(after_in_child=after_fork)
+def _after_fork() -> None:
+    for owner, renew in list(_renewals.items()):
+        renew(owner)
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_after_fork)
