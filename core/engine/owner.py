@@ -13,6 +13,13 @@ from .forks import renew_in_child
 Item = TypeVar("Item")
 
 
+def closed() -> UsageError:
+    """The error for whoever asks after the end."""
+    return UsageError(
+        "the platform has been closed", "open another, or close it after the last call"
+    )
+
+
 class Owner(Generic[Item]):
     """Hands items to `work`, on one thread, all that wait at once.
 
@@ -46,9 +53,7 @@ class Owner(Generic[Item]):
     def check_open(self) -> None:
         """Raises `UsageError` after the end."""
         if self._closed:
-            raise UsageError(
-                "the platform has been closed", "open another, or close it after the last call"
-            )
+            raise closed()
 
     def close(self) -> None:
         """Ends the thread once what waits is done."""

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ..errors import UsageError
 from .forks import renew_in_child
+from .owner import closed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +32,7 @@ class Running:
         self._lock = threading.Lock()
         self._tokenizer: TextEncoder | None = None
         self._engines: Engines | None = None
+        self._closed = False
 
     @property
     def tokenizer(self) -> TextEncoder:
@@ -44,13 +45,17 @@ class Running:
 
     @property
     def engines(self) -> Engines:
+        """Raises `UsageError` after the end."""
         with self._lock:
+            if self._closed:
+                raise closed()
             if self._engines is None:
                 self._engines = self._make_engines(self.base)
             return self._engines
 
     def close(self) -> None:
         with self._lock:
+            self._closed = True
             if self._engines is not None:
                 self._engines.close()
 
@@ -103,7 +108,7 @@ class BasePool:
         """
         with self._lock:
             if self._closed:
-                raise UsageError("the platform has been closed", "open another")
+                raise closed()
             running = self._running.get(base.fingerprint)
             if running is None:
                 running = Running(base, self._bases.cache, self._make_engines)
@@ -115,9 +120,9 @@ class BasePool:
             while len(self._running) > self._limit:
                 evicted.append(self._running.popitem(last=False)[1])
             idle = [old for old in evicted if old.users == 0]
-        for old in idle:
-            old.close()
         try:
+            for old in idle:
+                old.close()
             yield running
         finally:
             with self._lock:
