@@ -94,6 +94,13 @@ def version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def directory(text: str) -> Path:
+    """The path. An empty one, which an unset variable makes, is not the working directory."""
+    if not text.strip():
+        raise typer.BadParameter("the path is empty")
+    return Path(text)
+
+
 def choose_store(ctx: typer.Context, directory: Path | None) -> Path | None:
     """Puts ``--store`` into the session, from wherever on the line it stands."""
     if directory is not None and not ctx.resilient_parsing:
@@ -121,6 +128,7 @@ Store = Annotated[
         "--store",
         metavar="DIR",
         help="The directory of adapters to use, instead of PLATFORM_STORE's or the user's own.",
+        parser=directory,
         callback=choose_store,
     ),
 ]

@@ -6,26 +6,16 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from . import output
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
+    from adapter_platform.core.training.prepare import Progress
+
 SECONDS = 10.0  # between two lines where no bar can be drawn
-
-
-class Progress(Protocol):
-    """What the platform tells about its progress; `core.training` says the same."""
-
-    def say(self, message: str) -> None:
-        """One line worth keeping."""
-        ...
-
-    def advance(self, done: int, total: int, note: str) -> None:
-        """A step of the present piece of work, which `note` names."""
-        ...
 
 
 @contextmanager

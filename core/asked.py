@@ -12,6 +12,7 @@ from .store.source import AdapterSource
 from .store.store import Store
 
 SHOWN = 12  # names in a hint
+AUTO = "auto"  # no adapter can be called so
 
 T = TypeVar("T")
 
@@ -40,11 +41,17 @@ class Names:
         """The adapter of this name; None: the only one there is, else the default.
 
         Raises:
-            UsageError: no adapter is named and none can be taken.
+            UsageError: no adapter is named and none can be taken, or one is to be found by text.
             AdapterNotFound: no adapter has this name; the hint is the nearest.
         """
         if name not in self._seen:
-            self._seen[name] = self._store.resolve(self._unnamed() if name is None else name)
+            wanted = self._unnamed() if name is None else name
+            if wanted == AUTO:
+                raise UsageError(
+                    "this version does not find the adapter for a text by itself ('auto')",
+                    self._choices(self._store.names()),
+                )
+            self._seen[name] = self._store.resolve(wanted)
         return self._seen[name]
 
     def _unnamed(self) -> str:
@@ -53,15 +60,15 @@ class Names:
             return names[0]
         if self._default:
             return self._default
+        said = "it is not said which adapter to ask" if names else "there are no adapters yet"
+        raise UsageError(said, self._choices(names))
+
+    @staticmethod
+    def _choices(names: Sequence[str]) -> str:
         if not names:
-            raise UsageError(
-                "there are no adapters yet", "train one: platform adapters train NAME --data FILE"
-            )
+            return "train one: platform adapters train NAME --data FILE"
         shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
-        raise UsageError(
-            "it is not said which adapter to ask",
-            f"choose one with --adapter or PLATFORM_DEFAULT_ADAPTER: {shown}",
-        )
+        return f"choose one with --adapter or PLATFORM_DEFAULT_ADAPTER: {shown}"
 
 
 def pair(texts: Any, adapter: str | Sequence[str] | None, names: Names) -> list[Asked]:

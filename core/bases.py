@@ -6,14 +6,24 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import BaseMismatch, BaseUnavailable, unknown
 from .hashes import remembered_hashes
-from .model_directory import FETCHED, INDEX, WEIGHTS, decisive_files, default_pooling, read_config
-from .store.manifest import BaseRecord
+from .model_directory import (
+    CONFIG,
+    FETCHED,
+    INDEX,
+    WEIGHTS,
+    decisive_files,
+    default_pooling,
+    read_config,
+    tokenizer_settings,
+)
 
 if TYPE_CHECKING:
     from .registry import BaseModel, Registry
@@ -26,6 +36,24 @@ ELSEWHERE = (
     "if it lies elsewhere, say where: --base DIRECTORY; for good, export the adapter and import it "
     "again with --base DIRECTORY"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class BaseRecord:
+    """What an adapter's manifest keeps of the base that it was trained on.
+
+    Attributes:
+        id: registry name, Hub id or directory, as the recipe named it.
+        fingerprint: as `Base` has it.
+        hidden_size, layers: the shape that an adapter must find again.
+        architecture: model type in the base's `config.json`, ``bert``.
+    """
+
+    id: str
+    fingerprint: str
+    hidden_size: int
+    layers: int
+    architecture: str = "bert"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,24 +161,20 @@ class Bases:
         spec = self.named().get(base_id)
         path = spec.fetch(self.cache) if spec else self._directory(base_id)
         config = read_config(path)
-        pooling = spec.pooling if spec else default_pooling(path)
-        try:
-            base = Base(
-                id=base_id,
-                path=path,
-                fingerprint=self._fingerprint(path, config, rehash),
-                scripts=spec.scripts if spec else (),
-                pooling=pooling,
-                hidden_size=int(config.get("hidden_size") or config["dim"]),
-                layers=int(config.get("num_hidden_layers") or config["n_layers"]),
-                architecture=str(config["model_type"]),
-                max_positions=int(config.get("max_position_embeddings", 512)),
-                pad_id=int(config.get("pad_token_id") or 0),
-            )
-        except KeyError as error:
-            raise BaseUnavailable(
-                f"{path / 'config.json'} has no {error.args[0]!r}: no encoder of the BERT family"
-            ) from error
+        number = partial(_number, config, path / CONFIG)
+        unpadded = config.get("pad_token_id") is None
+        base = Base(
+            id=base_id,
+            path=path,
+            fingerprint=self._fingerprint(path, config, rehash),
+            scripts=spec.scripts if spec else (),
+            pooling=spec.pooling if spec else default_pooling(path),
+            hidden_size=number("hidden_size", "dim"),
+            layers=number("num_hidden_layers", "n_layers"),
+            architecture=str(config["model_type"]),
+            max_positions=number("max_position_embeddings", default=512),
+            pad_id=0 if unpadded else number("pad_token_id", least=0),
+        )
         if rehash and spec and spec.verify:  # after the damage, if any, is in the fingerprint
             spec.verify(path)
         return base
@@ -196,7 +220,25 @@ class Bases:
         kept = {key: value for key, value in config.items() if key not in INCIDENTAL}
         lines = [f"{name} {digest}" for name, digest in sorted(hashes.items())]
         lines.append(json.dumps(kept, sort_keys=True))
+        settings = tokenizer_settings(path)
+        if settings:
+            lines.append(json.dumps(settings, sort_keys=True))
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _number(
+    config: Mapping[str, Any], path: Path, *names: str, default: int | None = None, least: int = 1
+) -> int:
+    """The whole number that a configuration has under the first of the names that is there."""
+    name = next((name for name in names if name in config), names[0])
+    value = config.get(name, default)
+    if value is None and name not in config:
+        raise BaseUnavailable(f"{path} has no {name!r}: no encoder of the BERT family")
+    if type(value) is not int or value < least:
+        raise BaseUnavailable(
+            f"{path} has {value!r} for {name!r}, where a whole number from {least} on belongs"
+        )
+    return value
 
 
 def check_base(manifest: Manifest, base: Base) -> str:

@@ -1,4 +1,4 @@
-"""SHA-256 of a base's files: remembered while size, mtime and inode stay, and held against pins."""
+"""SHA-256 of files: of one, of a base's (remembered while size, mtime and inode stay), and pins."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BaseUnavailable
-from .store.manifest import sha256
 
 log = logging.getLogger(__name__)
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remembered_hashes(

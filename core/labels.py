@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["single", "multi", "hierarchical"]
 SEPARATOR = "/"
+ROOT = 0  # the number of the node above all
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,15 +157,13 @@ class LabelScheme:
         return {name: i for i, name in enumerate(self.classes)}
 
     @cached_property
-    def _children(self) -> dict[str, tuple[str, ...]]:
-        """Each node's children in scheme order; the key "" holds the top level."""
-        children: dict[str, dict[str, None]] = {"": {}}
-        for name in self.classes:
-            parent = ""
-            for node in (*_ancestors(name), name):
-                children.setdefault(parent, {})[node] = None
-                parent = node
-        return {parent: tuple(below) for parent, below in children.items()}
+    def _tree(self) -> _Tree:
+        return _Tree.of(self.classes)
+
+    @property
+    def primary_metric(self) -> str:
+        """The figure that decides: accuracy, or for multi-label macro F1."""
+        return "macro_f1" if self.kind == "multi" else "accuracy"
 
     def canonical(self, spelling: str) -> str:
         """The class that a name or alias means.
@@ -223,26 +222,69 @@ class LabelScheme:
             return Decision(None, (), 1.0 - ranked[0][1])
         if self.kind == "single":
             return Decision(ranked[0][0], ranked, ranked[0][1])
-        path = self.descend(row)
+        path = self._descend(tuple(row.values()))
         return Decision(path[-1][0], ranked, row[path[-1][0]], path)
 
-    def descend(self, row: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
+    def _descend(self, row: Sequence[float]) -> tuple[tuple[str, float], ...]:
         """(node, probability) from the top: the best child at each level, until a class is best."""
+        tree = self._tree
+        mass = tree.masses(row)
         path: list[tuple[str, float]] = []
-        node = ""
-        while below := self._children.get(node):
-            mass = {child: self.mass(child, row) for child in below}
-            best = max(mass, key=lambda child: mass[child])
-            if row.get(node, -1.0) >= mass[best]:
+        node = ROOT
+        while below := tree.children[node]:
+            best = max(below, key=mass.__getitem__)
+            own = tree.own.get(node)
+            if own is not None and row[own] >= mass[best]:
                 break
-            path.append((best, mass[best]))
+            path.append((tree.nodes[best], mass[best]))
             node = best
         return tuple(path)
 
-    def mass(self, node: str, row: Mapping[str, float]) -> float:
-        """A node's probability: the sum over the classes at and below it."""
-        prefix = node + SEPARATOR
-        return sum(p for name, p in row.items() if name == node or name.startswith(prefix))
+
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """A hierarchy's nodes by number, those too that only hold others.
+
+    Attributes:
+        nodes: their paths; `ROOT` stands above the top level.
+        children: each node's, in scheme order.
+        own: the class that a node is itself, by node.
+        holders, held: ``(pairs,)``; each node with each class at or below it, in scheme order.
+    """
+
+    nodes: tuple[str, ...]
+    children: tuple[tuple[int, ...], ...]
+    own: Mapping[int, int]
+    holders: NDArray[np.intp]
+    held: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, classes: Sequence[str]) -> _Tree:
+        import numpy as np
+
+        numbers: dict[str, int] = {"": ROOT}
+        children: list[list[int]] = [[]]
+        pairs: list[tuple[int, int]] = []
+        for index, name in enumerate(classes):
+            parent = ROOT
+            for path in (*_ancestors(name), name):
+                node = numbers.setdefault(path, len(children))
+                if node == len(children):
+                    children.append([])
+                    children[parent].append(node)
+                pairs.append((node, index))
+                parent = node
+        holders, held = np.array(pairs, dtype=np.intp).T
+        own = {numbers[name]: index for index, name in enumerate(classes)}
+        return cls(tuple(numbers), tuple(map(tuple, children)), own, holders, held)
+
+    def masses(self, row: Sequence[float]) -> list[float]:
+        """Each node's probability: the sum over the classes ``(classes,)`` at and below it."""
+        import numpy as np
+
+        weights = np.asarray(row, dtype=np.float64)[self.held]
+        mass = np.bincount(self.holders, weights, minlength=len(self.nodes))
+        return cast("list[float]", mass.tolist())
 
 
 def _ancestors(path: str) -> list[str]:

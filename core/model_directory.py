@@ -13,11 +13,19 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 PICKLED = "pytorch_model*.bin"
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "sentencepiece.bpe.model", "spiece.model")
+TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 FETCHED = (
     *(CONFIG, WEIGHTS, INDEX, "model-*.safetensors", *TOKENIZERS),
-    *("tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt"),
+    *(*TOKENIZER_SETTINGS, "vocab.json", "merges.txt"),
 )
 """Names and patterns of what is wanted of a model on the Hub."""
+
+# Settings that change no token: where a file came from, and what is done to batches and answers.
+NOT_OF_TOKENS = (
+    *("name_or_path", "special_tokens_map_file", "tokenizer_file", "vocab_file", "processor_class"),
+    *("padding_side", "padding", "truncation_side", "clean_up_tokenization_spaces"),
+    *("chat_template", "is_local"),
+)
 
 # Not by loading the model and saving it: that would write a random pooler where there is none.
 CONVERT = (
@@ -32,15 +40,10 @@ CONVERT = (
 def read_config(directory: Path) -> dict[str, Any]:
     """Its `config.json`. Raises `BaseUnavailable`."""
     path = directory / CONFIG
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BaseUnavailable(
-            f"{directory} is not a model directory: it has no {CONFIG}"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise BaseUnavailable(f"{path} cannot be read: {error}") from error
-    if not isinstance(config, dict) or "model_type" not in config:
+    if not path.exists():
+        raise BaseUnavailable(f"{directory} is not a model directory: it has no {CONFIG}")
+    config = _table(path)
+    if "model_type" not in config:
         raise BaseUnavailable(f"{path} does not name a model type")
     return config
 
@@ -71,6 +74,21 @@ def decisive_files(directory: Path) -> list[str]:
     return [*weights, tokenizer]
 
 
+def tokenizer_settings(directory: Path) -> dict[str, Any]:
+    """How a bare vocabulary is read, by file; empty where a `tokenizer.json` says all by itself.
+
+    Raises:
+        BaseUnavailable: a file of settings cannot be read.
+    """
+    if (directory / TOKENIZERS[0]).is_file():
+        return {}
+    files = [name for name in TOKENIZER_SETTINGS if (directory / name).is_file()]
+    return {
+        name: {k: v for k, v in _table(directory / name).items() if k not in NOT_OF_TOKENS}
+        for name in files
+    }
+
+
 def weight_files(directory: Path) -> list[str]:
     """The safetensors file, or the index and its shards. Raises as `decisive_files`."""
     if (directory / WEIGHTS).is_file():
@@ -88,6 +106,16 @@ def weight_files(directory: Path) -> list[str]:
             CONVERT.format(directory=str(directory)),
         )
     raise _incomplete(directory, f"weights ({WEIGHTS})")
+
+
+def _table(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise BaseUnavailable(f"{path} cannot be read: {error}") from error
+    if not isinstance(data, dict):
+        raise BaseUnavailable(f"{path} is not a table of settings")
+    return data
 
 
 def _weight_map(directory: Path) -> dict[str, str]:

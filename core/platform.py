@@ -263,12 +263,14 @@ class Platform:
 
     def import_adapter(
         self,
-        directory: Path,
+        directory: str | Path,
         name: str | None = None,
         base: str | None = None,
         *,
         labels: Sequence[str] | None = None,
         kind: Kind | None = None,
+        promote: bool = True,
+        allow_worse: bool = False,
     ) -> Manifest:
         """Publishes an exported adapter, or a stock PEFT sequence classifier.
 
@@ -277,6 +279,8 @@ class Platform:
             base: the base that it was trained on; None: as it says itself.
             labels: a stock classifier's label names in the order of its logits, where its folder
                 names none.
+            promote: make it the current version.
+            allow_worse: make an exported adapter current even where it was worse than the probe.
 
         Raises:
             PlatformError: it cannot be taken with its logits kept; the store is unchanged.
@@ -284,16 +288,24 @@ class Platform:
         from .exchange.importing import import_adapter
 
         return import_adapter(
-            directory, name=name, base=base, labels=labels, kind=kind, workshop=self._workshop()
+            Path(directory),
+            name=name,
+            base=base,
+            labels=labels,
+            kind=kind,
+            promote=promote,
+            allow_worse=allow_worse,
+            workshop=self._workshop(),
         )
 
     def import_legacy(
         self,
-        directory: Path,
+        directory: str | Path,
         base: str,
         name: str | None = None,
         *,
         labels: Sequence[str] | None = None,
+        promote: bool = True,
     ) -> Manifest:
         """Publishes a checkpoint of the hand-written LoRALayer, a folder with `lora_weights.pth`.
 
@@ -301,16 +313,29 @@ class Platform:
             base: the base that it was trained on.
             name: None: the directory's.
             labels: its label names in the order of its logits; None: from its `label_map.json`.
+            promote: make it the current version.
 
         Raises:
             PlatformError: it cannot be taken with its logits kept; the store is unchanged.
         """
         from .exchange.importing import import_legacy
 
-        return import_legacy(directory, base, name=name, labels=labels, workshop=self._workshop())
+        return import_legacy(
+            Path(directory),
+            base,
+            name=name,
+            labels=labels,
+            promote=promote,
+            workshop=self._workshop(),
+        )
 
     def export_adapter(
-        self, adapter: str, directory: Path, format: str = "platform", *, base: str | None = None
+        self,
+        adapter: str,
+        directory: str | Path,
+        format: str = "platform",
+        *,
+        base: str | None = None,
     ) -> Path:
         """Writes an adapter into a new directory.
 
@@ -326,7 +351,9 @@ class Platform:
         from .exchange.exporting import export_adapter
 
         source = self.resolve(adapter)
-        return export_adapter(source, directory, format=format, bases=self.bases, location=base)
+        return export_adapter(
+            source, Path(directory), format=format, bases=self.bases, location=base
+        )
 
     def _request(self, name: str, data: Data | None, options: TrainingOptions) -> TrainingRequest:
         from .training.requests import make_request

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from .errors import PlatformError, PluginError
+from .predictions import Notice, Prediction
 
 if TYPE_CHECKING:
-    from .predictions import Prediction
-    from .registry import Registry
+    from .labels import LabelScheme
+    from .registry import Brought, PostProcessor, Registry
     from .store.manifest import Manifest, StepRecord
 
-Chain = Callable[["Prediction"], "Prediction"]
+Chain = Callable[[Prediction], Prediction]
 
 
 def build_chain(manifest: Manifest, registry: Registry) -> Chain:
     """The adapter's steps in order, as one function without state.
 
+    Where a step comes in another version than the one that the adapter was published with, each
+    prediction says so.
+
     Raises:
-        PluginError: a step is not installed, or does not take the settings that it was published
-            with. The adapter must then not answer: its steps are part of its answers.
+        PluginError: a step is not installed, another plugin brings it, or it does not take the
+            settings that it was published with. The adapter must then not answer: its steps are
+            part of its answers.
     """
     steps = [(record, _build(record, manifest, registry)) for record in manifest.postprocess]
+    changed = tuple(dict.fromkeys(_changes(manifest, registry)))
 
     def chain(prediction: Prediction) -> Prediction:
+        if changed:
+            prediction = replace(prediction, warnings=(*prediction.warnings, *changed))
         for record, step in steps:
             try:
-                prediction = step(prediction)
+                prediction = _checked(step(prediction))
             except PlatformError:
                 raise
             # A plugin's code may raise anything; the sentence says whose it is.
@@ -42,6 +51,26 @@ def build_chain(manifest: Manifest, registry: Registry) -> Chain:
     return chain
 
 
+def build_step(
+    name: str, settings: Mapping[str, Any], scheme: LabelScheme, brought: Brought[PostProcessor]
+) -> Chain:
+    """One step with its settings checked.
+
+    Raises:
+        PlatformError: it does not take the settings, or the plugin's code fails on them.
+    """
+    try:
+        return brought.value.build(settings, scheme)
+    except PlatformError:
+        raise
+    # As above.
+    except Exception as error:
+        raise PluginError(
+            f"the step {name!r} of the plugin {brought.plugin!r} failed on its settings "
+            f"{settings!r}: {type(error).__name__}: {error}"
+        ) from error
+
+
 def _build(record: StepRecord, manifest: Manifest, registry: Registry) -> Chain:
     brought = registry.postprocessors.get(record.name)
     if brought is None:
@@ -49,8 +78,14 @@ def _build(record: StepRecord, manifest: Manifest, registry: Registry) -> Chain:
             f"{manifest.reference} needs the step {record.name!r}, which is not installed",
             f"install {_origin(record)}; platform plugins list shows what is here",
         )
+    if record.plugin and record.plugin != brought.plugin:
+        raise PluginError(
+            f"{manifest.reference} needs the step {record.name!r} of the plugin "
+            f"{record.plugin!r}, and the plugin {brought.plugin!r} brings the one that is here",
+            f"install {_origin(record)} in its place",
+        )
     try:
-        return brought.value.build(record.settings, manifest.scheme)
+        return build_step(record.name, record.settings, manifest.scheme, brought)
     except PlatformError as error:
         trained, here = record.version, brought.version
         raise PluginError(
@@ -59,6 +94,29 @@ def _build(record: StepRecord, manifest: Manifest, registry: Registry) -> Chain:
             if trained != here
             else error.hint,
         ) from error
+
+
+def _changes(manifest: Manifest, registry: Registry) -> list[Notice]:
+    """What a reader should know of steps that are not quite those of the adapter's training."""
+    notices = []
+    for record in manifest.postprocess:
+        brought = registry.postprocessors[record.name]
+        if brought.version != record.version and not brought.built_in:
+            here = brought.version or "one without a version"
+            notices.append(
+                Notice(
+                    "step_version",
+                    f"{manifest.reference} was published with {_origin(record)}, and {here} is "
+                    f"installed: its step {record.name!r} may answer otherwise",
+                )
+            )
+    return notices
+
+
+def _checked(returned: Any) -> Prediction:
+    if not isinstance(returned, Prediction):
+        raise TypeError(f"it returned a {type(returned).__name__}, not a Prediction")
+    return returned
 
 
 def _origin(record: StepRecord) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from operator import itemgetter
+from typing import Any, Literal, NoReturn
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +14,22 @@ class Notice:
 
     code: str
     message: str
+
+
+class Probabilities(dict[str, float]):
+    """Probabilities by class, fixed once made: who hears of an answer cannot change it.
+
+    A dict all the same, so that it compares, pickles and becomes JSON as one.
+    """
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("the probabilities of a prediction cannot be changed: copy them first")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +41,8 @@ class Prediction:
         label: the answer; None when it abstains, or when a multi-label text has no label.
         labels: (label, score) in descending order; for multi-label schemes those that apply.
         confidence: probability of `label`.
-        probabilities: each class's probability, in the scheme's order.
+        probabilities: each class's probability, in the scheme's order; kept as `Probabilities`,
+            which cannot be changed.
         path: (node, probability) from the top of a hierarchy to the answer.
         display: `label` for people, where a `display` step has put it.
         abstained: a step withheld the answer.
@@ -52,6 +70,15 @@ class Prediction:
     warnings: tuple[Notice, ...] = ()
     steps: tuple[str, ...] = field(default=())
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.probabilities, Probabilities):
+            object.__setattr__(self, "probabilities", Probabilities(self.probabilities))
+
+    def top(self, k: int | None = None) -> list[tuple[str, float]]:
+        """The k most probable classes with their probabilities, in descending order; None: all."""
+        ranked = sorted(self.probabilities.items(), key=itemgetter(1), reverse=True)
+        return ranked if k is None else ranked[:k]
+
     def to_dict(
         self, style: Literal["full", "legacy"] = "full", top_k: int | None = None
     ) -> dict[str, Any]:
@@ -62,12 +89,8 @@ class Prediction:
                 ``probabilities`` and ``method`` of the classifier that this platform grew out of.
             top_k: keep only the most probable labels in `labels` and `probabilities`.
         """
-        probabilities = dict(self.probabilities)
-        labels = list(self.labels)
-        if top_k is not None:
-            labels = labels[:top_k]
-            best = sorted(probabilities, key=lambda name: -probabilities[name])[:top_k]
-            probabilities = {name: probabilities[name] for name in best}
+        probabilities = dict(self.probabilities if top_k is None else self.top(top_k))
+        labels = self.labels if top_k is None else self.labels[:top_k]
         if style == "legacy":
             return {
                 "category": self.label,

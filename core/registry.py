@@ -142,11 +142,16 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class Brought(Generic[T]):
-    """A thing and the plugin that brought it."""
+    """A thing and the plugin that brought it.
+
+    Attributes:
+        built_in: it comes with the platform, whose versions keep what their steps mean.
+    """
 
     value: T
     plugin: str
     version: str = ""
+    built_in: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +170,11 @@ class Registry:
             raise unknown("domain", name, self.domains)
         return self.domains[name].value
 
-    def source_for_suffix(self, suffix: str) -> DataSource | None:
+    def source_for_suffix(self, suffix: str) -> Brought[DataSource] | None:
         """The source that takes a bare path of this suffix, or None."""
         for brought in self.sources.values():
             if suffix.lower() in brought.value.suffixes:
-                return brought.value
+                return brought
         return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -28,7 +30,7 @@ def data_home() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "adapter-platform"
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "adapter-platform"
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home()) / "adapter-platform"
     root = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(root) / "adapter-platform"
 
@@ -45,6 +47,8 @@ def cache_home() -> Path:
 
 class Settings(BaseSettings):
     """What a user can set. Environment first, then `platform.toml` in the working directory.
+
+    An empty environment variable counts as not set, but for `load_plugins`: an empty list is one.
 
     Attributes:
         store: directory of published adapters.
@@ -71,7 +75,7 @@ class Settings(BaseSettings):
     default_adapter: str | None = None
     base: str = "multilingual"
     engine: EngineChoice = "auto"
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    device: str = "auto"
     threads: int = Field(0, ge=0)
     batch_tokens: int = Field(4096, ge=1)
     adapter_megabytes: int = Field(1000, ge=0)
@@ -80,6 +84,21 @@ class Settings(BaseSettings):
     plugins_dir: Path | None = None
     load_plugins: str | None = None
     strict_plugins: bool = False
+
+    @field_validator("device")
+    @classmethod
+    def _check_device(cls, device: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", device):
+            raise ValueError("it is auto, cpu, cuda or cuda:N")
+        return device
+
+    @field_validator("store", "cache", "plugins_dir", mode="before")
+    @classmethod
+    def _refuse_empty(cls, path: Any) -> Any:
+        # An empty path is the working directory to `Path`, which nobody means by it.
+        if isinstance(path, str) and not path.strip():
+            raise ValueError("the path is empty")
+        return path
 
     @field_validator("store", "cache", "plugins_dir")
     @classmethod
@@ -91,13 +110,20 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic names it
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic names it
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic names it
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments over environment over `platform.toml`."""
-        file = Path(FILE)
-        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file))
+        file = TomlConfigSettingsSource(settings_cls, Path(FILE))
+        return (init_settings, _Environment(settings_cls), file)
+
+
+class _Environment(EnvSettingsSource):
+    """The environment without what is empty there, so that the file and the defaults count."""
+
+    def __call__(self) -> dict[str, Any]:
+        return {key: v for key, v in super().__call__().items() if v or key == "load_plugins"}
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -112,8 +138,9 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "setting"
+        reason = first["msg"].removeprefix("Value error, ")
         raise SettingsError(
-            f"the setting {name!r} cannot be {first.get('input')!r}: {first['msg']}",
+            f"the setting {name!r} cannot be {first.get('input')!r}: {reason}",
             f"see {PREFIX}{name.upper()}, {FILE} and the command's options",
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:

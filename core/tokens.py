@@ -36,11 +36,18 @@ class Encoded:
     Attributes:
         truncated: the text had more tokens than were kept.
         unknown: how many of the kept ids are the unknown token.
+        special: how many of the ids frame the text, such as ``[CLS]`` and ``[SEP]``.
     """
 
     ids: tuple[int, ...]
     truncated: bool
     unknown: int
+    special: int
+
+    @property
+    def inner(self) -> int:
+        """Tokens of the text itself."""
+        return len(self.ids) - self.special
 
 
 class TextEncoder:
@@ -78,14 +85,15 @@ class TextEncoder:
         Raises:
             DataError: a text is not valid Unicode.
         """
-        room = max(0, min(max_length, self.limit) - len(self._before) - len(self._after))
+        special = len(self._before) + len(self._after)
+        room = max(0, min(max_length, self.limit) - special)
         characters = room * CHARACTERS_A_TOKEN
         cut = [text[:characters] for text in texts]
         result = []
         for text, ids in zip(texts, self._ids(cut, room + 1), strict=True):
             long = len(ids) > room or len(text) > characters
             kept = (*self._before, *ids[:room], *self._after)
-            result.append(Encoded(kept, long, kept.count(self._unknown)))
+            result.append(Encoded(kept, long, kept.count(self._unknown), special))
         return result
 
     def _ids(self, texts: Sequence[str], enough: int) -> list[list[int]]:
@@ -120,7 +128,7 @@ def unreadable(
                 "is a guess",
             )
         )
-    inner = max(1, len(encoded.ids) - 2)
+    inner = max(1, encoded.inner)
     if encoded.unknown / inner > UNKNOWN_SHARE:
         notices.append(
             Notice(
@@ -128,7 +136,7 @@ def unreadable(
                 f"{encoded.unknown} of {inner} tokens are unknown to the base {base.id!r}",
             )
         )
-    characters = len("".join(text.split()))
+    characters = written(text)
     dense = inner / max(1, characters)
     known = tokens_per_character > 0 and characters >= 8 and not encoded.truncated
     # A sign of what the other two say outright.
@@ -141,6 +149,11 @@ def unreadable(
             )
         )
     return tuple(notices)
+
+
+def written(text: str) -> int:
+    """Characters of a text that are no white space."""
+    return len("".join(text.split()))
 
 
 def _foreign_scripts(text: str, scripts: Sequence[str]) -> list[str]:

@@ -23,7 +23,8 @@ def join(app: Typer, call: Callable[..., Any], owners: dict[str, str], plugin: s
         owners: command name to the plugin that brought it, "" for our own; gains the new names.
 
     Raises:
-        PluginError: a command's name is taken; nothing is added.
+        PluginError: a command's name is taken, or there is a callback, which would have to run
+            before everyone's commands; nothing is added.
         Exception: whatever the plugin raises; nothing is added.
     """
     import typer
@@ -31,6 +32,11 @@ def join(app: Typer, call: Callable[..., Any], owners: dict[str, str], plugin: s
 
     own = typer.Typer()
     call(app=own)
+    if own.registered_callback is not None:
+        raise PluginError(
+            "register_commands() gives 'platform' a callback, and a plugin may only add commands",
+            "put the callback on a group of your own: app.add_typer(group, name=...)",
+        )
     if not own.registered_commands and not own.registered_groups:
         return []
     names = list(get_group(own).commands)

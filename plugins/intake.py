@@ -9,8 +9,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from adapter_platform.core.data.columns import check_settings
 from adapter_platform.core.data.example import ALL, SPLITS
-from adapter_platform.core.errors import PluginError, UsageError, unknown
+from adapter_platform.core.errors import PlatformError, PluginError, UsageError, unknown
 from adapter_platform.core.labels import LabelScheme
 from adapter_platform.core.registry import BaseModel, Domain, Step
 from adapter_platform.core.store.names import check_name
@@ -43,7 +44,7 @@ def items(hook: str, returned: Any) -> Iterator[tuple[str, Any]]:
 
 
 def check(hook: str, name: Any, item: Any) -> None:
-    """That one thing is what `hook` promises. Raises `PluginError` with a sentence."""
+    """That one thing is what `hook` promises. Raises `PlatformError` with a sentence."""
     _CHECKS[hook](name, item)
 
 
@@ -86,8 +87,22 @@ def _domain(name: Any, domain: Any) -> None:
     check_splits(f"the domain {name!r}", domain.data)
     if domain.scheme is not None:
         _instance("label scheme of the domain", name, domain.scheme, LabelScheme)
-    if not all(isinstance(step, Step) for step in domain.postprocess):
+    steps = domain.postprocess
+    if not isinstance(steps, tuple | list) or not all(isinstance(step, Step) for step in steps):
         raise PluginError(f"each post-processing step of the domain {name!r} must be a Step")
+    for step in steps:
+        _table(f"settings of the step {step.name!r} of the domain", name, step.settings)
+    _table("columns of the domain", name, domain.columns)
+    if not all(isinstance(column, str) for column in domain.columns.values()):
+        raise PluginError(
+            f"the columns of the domain {name!r} must be texts, as in {{'text': 'question'}}"
+        )
+    _in_domain(name, lambda: check_settings(domain.columns))
+    _table("recipe of the domain", name, domain.recipe)
+    if domain.recipe:  # the model of recipes takes a moment to import, and most domains have none
+        from adapter_platform.core.training.recipe import make_recipe
+
+        _in_domain(name, lambda: make_recipe(domain.recipe))
 
 
 _CHECKS: Mapping[str, Callable[[Any, Any], None]] = {
@@ -112,6 +127,19 @@ def check_splits(where: str, data: Any) -> None:
             f"{where}: 'data' needs a 'train' split, or 'all' and nothing else",
             "'val' and 'test' may stand beside 'train'; without them the platform makes its own",
         )
+
+
+def _table(kind: str, name: Any, table: Any) -> None:
+    if not isinstance(table, Mapping) or not all(isinstance(key, str) for key in table):
+        raise PluginError(f"the {kind} {name!r} must be a mapping from names to values")
+
+
+def _in_domain(name: str, read: Callable[[], object]) -> None:
+    """Calls `read`; an error of ours begins with the domain."""
+    try:
+        read()
+    except PlatformError as error:
+        raise type(error)(f"the domain {name!r}: {error.message}", error.hint) from error
 
 
 def _named(

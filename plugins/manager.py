@@ -117,14 +117,11 @@ def load_plugins(settings: Settings, plugins: Mapping[str, object] | None = None
     Raises:
         PluginError: a plugin failed, and `strict_plugins` is set.
     """
-    loaded = Plugins(strict=settings.strict_plugins)
-    loaded._find(settings, plugins or {})
-    loaded._collect()
-    return loaded
+    return Plugins(settings, plugins or {})
 
 
 class Plugins:
-    """The plugins of one platform; made by `load_plugins`.
+    """The plugins of one platform, each loaded or failed once this is made: see `load_plugins`.
 
     Attributes:
         registry: what they brought. The first to bring a name keeps it: built-ins, then given
@@ -132,17 +129,20 @@ class Plugins:
         listener: tells them what happens.
     """
 
-    registry: Registry
-    listener: PluginListener
-
-    def __init__(self, *, strict: bool) -> None:
-        self._strict = strict
+    def __init__(self, settings: Settings, given: Mapping[str, object]) -> None:
+        self._strict = settings.strict_plugins
         self._all: list[_Plugin] = []
         self._loaded: dict[str, _Plugin] = {}
         self._pluggy = pluggy.PluginManager(PROJECT)
         self._pluggy.add_hookspecs(hookspecs)
         self._taken: dict[str, dict[str, Brought[Any]]] = {hook: {} for hook in REGISTRATION}
         self._schemes: dict[str, LabelScheme] = {}  # what domain folders may name
+        self._find(settings, given)
+        self.registry = self._collect()
+        self.listener = PluginListener(
+            {hook: [(p.name, call) for p, call in self._callers(hook)] for hook in EVENTS},
+            strict=self._strict,
+        )
 
     @property
     def infos(self) -> tuple[PluginInfo, ...]:
@@ -228,7 +228,7 @@ class Plugins:
 
     # --- collecting what they bring ---------------------------------------------------------------
 
-    def _collect(self) -> None:
+    def _collect(self) -> Registry:
         for hook in REGISTRATION:
             for plugin, call in self._callers(hook):
                 with self._guard(plugin, hook):
@@ -238,16 +238,12 @@ class Plugins:
         self._check_suffixes()
         self._check_steps()
         frozen = {hook: MappingProxyType(taken) for hook, taken in self._taken.items()}
-        self.registry = Registry(
+        return Registry(
             sources=frozen["data_sources"],
             schemes=frozen["label_schemes"],
             postprocessors=frozen["postprocessors"],
             domains=frozen["domains"],
             bases=frozen["base_models"],
-        )
-        self.listener = PluginListener(
-            {hook: [(p.name, call) for p, call in self._callers(hook)] for hook in EVENTS},
-            strict=self._strict,
         )
 
     def _callers(self, hook: str) -> Iterator[tuple[_Plugin, Callable[..., Any]]]:
@@ -272,7 +268,8 @@ class Plugins:
                 f"the {kind} {name!r} of the plugin {plugin.name!r} is refused: "
                 f"the plugin {taken[name].plugin!r} has brought one of that name"
             )
-        taken[name] = Brought(item, plugin.name, plugin.version)
+        built_in = plugin.candidate.origin == "built-in"
+        taken[name] = Brought(item, plugin.name, plugin.version, built_in)
         plugin.brought.setdefault(kind, []).append(name)
 
     def _check_suffixes(self) -> None:

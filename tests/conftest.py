@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+PROJECTS = Path(__file__).parent / "data" / "plugins"
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -23,6 +27,29 @@ pytest_plugins = ["adapter_platform.plugins.testing"]
 def embedded_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache that the tests on the embedded base share, so that it is built once."""
     return tmp_path_factory.mktemp("embedded")
+
+
+@pytest.fixture
+def unpacked(tmp_path: Path) -> Callable[[str], list[str]]:
+    """``unpacked("acme_tickets")``: what pip leaves behind of a project in tests/data/plugins, as
+    the directories that Python is to look for modules in.
+    """
+
+    def call(project: str) -> list[str]:
+        source = PROJECTS / project
+        declared = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        name, version = declared["name"], declared["version"]
+        site = tmp_path / "site-packages"
+        record = site / f"{name.replace('-', '_')}-{version}.dist-info"
+        record.mkdir(parents=True)
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        (record / "METADATA").write_text(metadata, encoding="utf-8")
+        points = declared["entry-points"]["adapter_platform"]
+        lines = ["[adapter_platform]", *(f"{key} = {value}" for key, value in points.items())]
+        (record / "entry_points.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return [str(site), str(source)]
+
+    return call
 
 
 @pytest.fixture(autouse=True)

@@ -39,10 +39,6 @@ def evaluate(
 
     Without --data, the test texts of the domain under the adapter's name.
     """
-    from adapter_platform.core.errors import UsageError
-
-    if split not in ("train", "val", "test"):
-        raise UsageError(f"there is no split {split!r}", "use train, val or test")
     columns = options.columns(text_column, label_column)
     with options.session(ctx).open_platform(device=device) as platform:
         found = platform.evaluate(
@@ -53,14 +49,16 @@ def evaluate(
     if json:
         output.json_document(found)
     else:
-        _show(found, split)
+        _show(found)
 
 
-def _show(found: Mapping[str, Any], split: str) -> None:
+def _show(found: Mapping[str, Any]) -> None:
     draw(figures(found))
+    if found["split"] is None:
+        output.note("judged on all the texts: the data has no splits")
     if found.get("baselines"):
         output.result()
-        draw(baselines({split: found, "baselines": found["baselines"]}))
+        draw(baselines({found["split"]: found, "baselines": found["baselines"]}))
     output.result()
     draw(per_class(found))
     for _, table in slices(found):

@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import complete, options, output
+from ..render.figures import count
 
 if TYPE_CHECKING:
     from adapter_platform.core.store.manifest import Manifest
+
+Promote = Annotated[
+    bool, typer.Option("--promote/--no-promote", help="Whether it becomes the current version.")
+]
 
 
 def import_adapter(
@@ -49,15 +54,26 @@ def import_adapter(
         options.SchemeKind | None,
         typer.Option("--kind", help="What a stock classifier's labels are; else it says itself."),
     ] = None,
+    promote: Promote = True,
+    allow_worse: Annotated[
+        bool,
+        typer.Option("--allow-worse", help="Make it current even if it was worse than the probe."),
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Publish an adapter from a directory; its logits stay what they were."""
     _check(directory, "adapter_config.json")
     with options.session(ctx).open_platform() as platform:
         manifest = platform.import_adapter(
-            directory, name, base, labels=labels, kind=options.kind_name(kind)
+            directory,
+            name,
+            base,
+            labels=labels,
+            kind=options.kind_name(kind),
+            promote=promote,
+            allow_worse=allow_worse,
         )
-    _show(manifest, json)
+    _show(manifest, manifest.is_promoted(promote, allow_worse), json)
 
 
 def import_legacy(
@@ -93,13 +109,14 @@ def import_legacy(
             show_default=False,
         ),
     ] = None,
+    promote: Promote = True,
     json: options.Json = False,
 ) -> None:
     """Publish a checkpoint of the hand-written LoRA classifier; its logits stay what they were."""
     _check(directory, "lora_weights.pth")
     with options.session(ctx).open_platform() as platform:
-        manifest = platform.import_legacy(directory, base, name, labels=labels)
-    _show(manifest, json)
+        manifest = platform.import_legacy(directory, base, name, labels=labels, promote=promote)
+    _show(manifest, promote, json)
 
 
 def _check(directory: Path, file: str) -> None:
@@ -110,8 +127,12 @@ def _check(directory: Path, file: str) -> None:
         raise DataError(f"{directory} {what}", f"give the directory that holds {file}")
 
 
-def _show(manifest: Manifest, json: bool) -> None:
+def _show(manifest: Manifest, promoted: bool, json: bool) -> None:
     if json:
         output.json_document(manifest.to_dict())
-    else:
-        output.result(f"imported {manifest.reference}: {len(manifest.scheme.classes)} labels")
+        return
+    labels = count(len(manifest.scheme.classes), "label")
+    where = "" if promoted else ", which is not current"
+    output.result(f"imported {manifest.reference}: {labels}{where}")
+    if not promoted:
+        output.note(f"hint: platform adapters promote {manifest.reference} makes it current")

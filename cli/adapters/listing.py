@@ -11,8 +11,9 @@ from ..render.figures import percent
 from ..render.table import Table, draw
 
 if TYPE_CHECKING:
+    from adapter_platform.core.store.lookup import Listed
     from adapter_platform.core.store.manifest import Manifest
-    from adapter_platform.core.store.store import Listed, Store
+    from adapter_platform.core.store.store import Store
 
 HEADINGS = ("name", "version>", "kind", "labels>", "base", "score>", "probe>", "from", "remark")
 
@@ -69,8 +70,7 @@ def remarks(entry: Listed, manifest: Manifest) -> list[str]:
 
 def scores(manifest: Manifest, split: str = "test") -> tuple[float | None, float | None]:
     """An adapter's deciding figure on a split, and the probe's; None where there is none."""
-    metric = "macro_f1" if manifest.scheme.kind == "multi" else "accuracy"
-    metrics = manifest.metrics
+    metric, metrics = manifest.scheme.primary_metric, manifest.metrics
     return metrics.get(f"{split}.{metric}"), metrics.get(f"{split}.probe.{metric}")
 
 

@@ -87,7 +87,7 @@ def train(
 ) -> None:
     """Train an adapter and publish it.
 
-    The same command goes on where an interrupted one stopped.
+    The same command goes on from the last checkpoint of an interrupted one, if it wrote any.
     """
     asked: TrainingOptions = {
         "settings": recipe_settings(recipe, set_ or [], base),
@@ -106,7 +106,9 @@ def train(
             with shown_progress() as progress:
                 outcome = platform.train(name, uris, progress=progress, **asked)
         except KeyboardInterrupt:
-            output.note("interrupted; the same command goes on where this one stopped")
+            output.note(
+                "interrupted; the same command goes on from the last checkpoint, if one was written"
+            )
             raise typer.Exit(INTERRUPTED) from None
     if json:
         output.json_document(_document(outcome))

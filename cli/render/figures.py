@@ -1,4 +1,4 @@
-"""Numbers as people read them: percentages, bars, sizes, durations."""
+"""Numbers as people read them: percentages, bars, counts, durations."""
 
 from __future__ import annotations
 
@@ -30,13 +30,3 @@ def duration(seconds: float) -> str:
     if minutes < 90:
         return f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60} min"
-
-
-def size(bytes_: int) -> str:
-    """``12 kB``, ``3.4 MB``."""
-    amount = float(bytes_)
-    for unit in ("B", "kB", "MB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if amount >= 10 or unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} GB"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from adapter_platform.plugins.postprocess.display import has_chinese
+
 from .. import output
-from ..rows.answering import top
 from .figures import bar, percent
 from .table import Table, pad, width
 
@@ -33,7 +33,7 @@ def lines(
     if prediction.path:
         steps = [f"{node.split('/')[-1]} {percent(p)}" for node, p in prediction.path]
         yield output.printable(f"  {' > '.join(steps)}")
-    ranked = [(output.printable(name), p) for name, p in top(prediction, top_k or TOP)]
+    ranked = [(output.printable(name), p) for name, p in prediction.top(top_k or TOP)]
     cells = max(width(name) for name, _ in ranked)
     for name, p in ranked:
         yield f"  {pad(name, cells)}  {percent(p):>7}  {bar(p) if bars else ''}".rstrip()
@@ -50,7 +50,7 @@ def table(predictions: Sequence[Prediction], scheme: LabelScheme, top_k: int | N
     if top_k is not None:
         headings.append(f"top {top_k}")
         for prediction, row in zip(predictions, rows, strict=True):
-            ranked = top(prediction, top_k)
+            ranked = prediction.top(top_k)
             row.append(", ".join(f"{name} {percent(share)}" for name, share in ranked))
     return Table.of(headings, rows)
 
@@ -85,13 +85,9 @@ def _display(scheme: LabelScheme, name: str, text: str) -> str:
     label = scheme.label(name)
     if label is None:
         return ""
-    languages = ["zh"] if any(_is_han(character) for character in text) else []
+    languages = ["zh"] if has_chinese(text) else []
     languages += [_user_language(), "en"]
     return next((label.display[code] for code in languages if code in label.display), "")
-
-
-def _is_han(character: str) -> bool:
-    return unicodedata.name(character, "").startswith("CJK UNIFIED")
 
 
 def _user_language() -> str:

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import DataError, unknown
+from ..errors import DataError, PlatformError, PluginError, unknown
+from ..registry import BadRow, Record
 
 if TYPE_CHECKING:
-    from ..registry import BadRow, DataSource, Record, Registry
+    from ..registry import Brought, DataSource, Registry
 
 # Two letters at least: one is a Windows drive.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9_+.-]+):(.*)", re.DOTALL)
@@ -30,6 +31,7 @@ def open_rows(uri: str, registry: Registry) -> tuple[Iterator[Record | BadRow], 
     Raises:
         DataError: no source has this scheme or takes this suffix; the hint lists the choices. What
             is wrong with the place itself is raised when the first row is asked for.
+        PluginError: while rows are asked for, the source fails otherwise than sources may.
     """
     if not uri.strip():
         raise DataError("the data's place is empty", "give a file or a URI such as csv:data.csv")
@@ -37,12 +39,12 @@ def open_rows(uri: str, registry: Registry) -> tuple[Iterator[Record | BadRow], 
     if scheme:
         brought = registry.sources.get(scheme)
         if brought is not None:
-            return brought.value.read(location), brought.value
+            return _read(brought, location), brought.value
         if not _exists(uri):
             raise unknown("data source", scheme, registry.sources, DataError)
     suffix = Path(uri).suffix
-    source = registry.source_for_suffix(suffix) if suffix else None
-    if source is None:
+    found = registry.source_for_suffix(suffix) if suffix else None
+    if found is None:
         if Path(uri).is_dir():
             raise DataError(f"{uri} is a directory, not a file of rows", "name a file in it")
         known = sorted({s for b in registry.sources.values() for s in b.value.suffixes})
@@ -52,7 +54,26 @@ def open_rows(uri: str, registry: Registry) -> tuple[Iterator[Record | BadRow], 
             f"suffixes that do: {', '.join(known)}; or put a scheme before it, one of "
             + ", ".join(f"{name}:" for name in sorted(registry.sources)),
         )
-    return source.read(uri), source
+    return _read(found, uri), found.value
+
+
+def _read(brought: Brought[DataSource], location: str) -> Iterator[Record | BadRow]:
+    """The source's rows; whatever else its code raises or yields is a sentence with its plugin."""
+    whose = f"the data source {brought.value.name!r} of the plugin {brought.plugin!r}"
+    try:
+        for row in brought.value.read(location):
+            if not isinstance(row, Record | BadRow):
+                raise PluginError(
+                    f"{whose} yields a {type(row).__name__}, not a Record or a BadRow"
+                )
+            yield row
+    except PlatformError:
+        raise
+    # A plugin's code may raise anything.
+    except Exception as error:
+        raise PluginError(
+            f"{whose} failed on {location!r}: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _exists(path: str) -> bool:

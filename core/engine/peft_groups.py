@@ -38,6 +38,7 @@ IMPOSSIBLE = {
     "CPT": "a generating model",
     "ADAPTION_PROMPT": "a generating model",
     "CARTRIDGE": "a generating model",
+    "SHADOW": "a generating model",
 }
 # LoRA settings that change the modules around the adapter, by the value that leaves them alone.
 RESHAPING = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import secrets
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..errors import AdapterUnsupported, StoreError, UsageError, unknown
 from ..heads import Head
+from ..store.disk import FULL
 from ..store.manifest import FILE, Manifest
 from ..store.verify import damage, verify_files
 from .label_map import CONFIG, KINDS, write_label_map
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from ..store.source import AdapterSource
 
 Format = Literal["platform", "stock"]
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 CARD = """---
 library_name: peft

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -18,16 +16,13 @@ from ..errors import (
     AdapterNotFound,
     AdapterUnsupported,
     BaseUnavailable,
-    PlatformError,
     RecipeError,
     UsageError,
 )
-from ..heads import CONFIG as HEAD_CONFIG
-from ..heads import TENSORS as HEAD_TENSORS
 from ..heads import Head
 from ..store.manifest import FILE, Manifest
-from ..store.verify import damage, strangers
 from .label_map import read_scheme
+from .own import import_own, named_by
 from .stock import (
     ADAPTER_CONFIG,
     ADAPTER_TENSORS,
@@ -51,9 +46,6 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float32]
 
-log = logging.getLogger(__name__)
-
-NEEDED = (ADAPTER_CONFIG, ADAPTER_TENSORS, HEAD_CONFIG, HEAD_TENSORS)
 EXAMPLE = "A text to classify."
 # What transformers' TrainingArguments and tokenizers call settings of a recipe.
 OTHER_NAMES = {
@@ -79,8 +71,10 @@ def import_adapter(
     workshop: Workshop,
     labels: Sequence[str] | None = None,
     kind: Kind | None = None,
+    promote: bool = True,
+    allow_worse: bool = False,
 ) -> Manifest:
-    """Publishes an exported adapter, or a stock PEFT sequence classifier, as the current version.
+    """Publishes an exported adapter, or a stock PEFT sequence classifier.
 
     Args:
         name: the adapter's name here; None: its own, or a stock classifier's directory name.
@@ -89,13 +83,16 @@ def import_adapter(
             `label_map.json`, or `id2label` in its `config.json`.
         kind: the kind of a stock classifier's label scheme; None: as its `config.json` says, else
             single.
+        promote: make it the current version.
+        allow_worse: make an exported adapter current even where it was worse than the probe.
 
     Raises:
         AdapterNotFound: there is no such directory.
         AdapterCorrupt: files are missing, cannot be read, or are not what the manifest says.
-        AdapterUnsupported: it cannot be said in our form with its logits kept.
+        AdapterUnsupported: it cannot run here, or be said in our form with its logits kept.
         SchemeError: nobody names its labels.
-        BaseUnavailable, BaseMismatch: its base is not here, or is another.
+        BaseUnavailable: a stock classifier's base, or the base that is given, is not here.
+        BaseMismatch: the base that is here is another.
     """
     _check_directory(directory)
     if (directory / FILE).is_file():
@@ -104,43 +101,13 @@ def import_adapter(
                 f"{directory} is a published adapter, which brings its own labels",
                 "leave the labels out",
             )
-        manifest = _import_own(directory, name, base, workshop)
+        manifest = import_own(
+            directory, name, base, workshop, promote=promote, allow_worse=allow_worse
+        )
     else:
-        manifest = _import_stock(directory, name, base, workshop, labels, kind)
+        manifest = _import_stock(directory, name, base, workshop, labels, kind, promote)
     workshop.listener.after_adapter_published(manifest)
     return manifest
-
-
-def _import_own(
-    directory: Path, name: str | None, base: str | None, workshop: Workshop
-) -> Manifest:
-    """A published adapter, file by file as it is."""
-    manifest = Manifest.read(directory)
-    absent = [file for file in NEEDED if file not in manifest.files]
-    if absent:
-        raise AdapterCorrupt(f"the manifest in {directory} lists no {absent[0]}")
-    found = damage(directory, manifest)
-    if found:
-        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
-        raise AdapterCorrupt(
-            f"the adapter in {directory} is damaged: {found[0]}{more}", "export it again"
-        )
-    for sentence in strangers(directory, manifest):
-        log.warning("%s: %s, and is left behind", directory, sentence)
-    if base is not None:
-        here, warning = workshop.bases.for_adapter(manifest, base)
-        if warning:
-            log.warning("%s: %s", directory, warning)
-        manifest = replace(manifest, base=replace(manifest.base, id=here.id))
-    wanted = name or manifest.name
-    with workshop.store.stage(wanted) as staged:
-        for file in manifest.files:
-            (staged / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(directory / file, staged / file)
-        # Whoever writes there may have done so since it was hashed.
-        if damage(staged, manifest):
-            raise AdapterCorrupt(f"the adapter in {directory} has changed while it was copied")
-        return workshop.store.publish(staged, replace(manifest, name=wanted))
 
 
 def _import_stock(
@@ -150,6 +117,7 @@ def _import_stock(
     workshop: Workshop,
     labels: Sequence[str] | None,
     kind: Kind | None,
+    promote: bool,
 ) -> Manifest:
     folder = read_stock(directory)
     scheme = read_scheme(directory, len(folder.weight), labels, kind)
@@ -161,7 +129,7 @@ def _import_stock(
         return stock_logits(found, directory, len(folder.weight), rows, workshop.device)
 
     what = f"Imported from the stock PEFT classifier {directory.resolve().name}."
-    return _publish(folder, name, what, scheme, found, expected, workshop)
+    return _publish(folder, name, what, scheme, found, expected, workshop, promote)
 
 
 def import_legacy(
@@ -171,13 +139,15 @@ def import_legacy(
     name: str | None,
     workshop: Workshop,
     labels: Sequence[str] | None = None,
+    promote: bool = True,
 ) -> Manifest:
-    """Publishes a checkpoint of the hand-written LoRALayer as the current version of an adapter.
+    """Publishes a checkpoint of the hand-written LoRALayer.
 
     Args:
         base: the base it was trained on, which it does not say itself.
         name: the adapter's name here; None: the directory's.
         labels: label names in the order of its logits; None: from its `label_map.json`.
+        promote: make it the current version.
 
     Raises:
         AdapterNotFound: there is no such directory.
@@ -199,7 +169,7 @@ def import_legacy(
         return checkpoint.logits(found, rows, workshop.device)
 
     what = f"Imported from the hand-written LoRA classifier {directory.resolve().name}."
-    manifest = _publish(folder, name, what, scheme, found, expected, workshop)
+    manifest = _publish(folder, name, what, scheme, found, expected, workshop, promote)
     workshop.listener.after_adapter_published(manifest)
     return manifest
 
@@ -219,6 +189,7 @@ def _publish(
     base: Base,
     expected: Callable[[Sequence[tuple[int, ...]]], FloatArray],
     workshop: Workshop,
+    promote: bool,
 ) -> Manifest:
     """Publishes a classifier in our form once both forms have said the same.
 
@@ -247,7 +218,7 @@ def _publish(
         if settings:
             shutil.copyfile(folder.path / TRAINING_CONFIG, staged / KEPT_CONFIG)
         _prove(folder, staged, manifest.write(staged), base, expected, workshop)
-        return workshop.store.publish(staged, manifest)
+        return workshop.store.publish(staged, manifest, promote=promote)
 
 
 def _base(folder: StockFolder, base_id: str | None, workshop: Workshop) -> Base:
@@ -361,9 +332,6 @@ def _prove(
     rows, device = sample_rows(base), workshop.device
     before = expected(rows)
     source = AdapterSource(staged, manifest, manifest.content_hash)
-    try:
+    with named_by(folder.path, manifest):
         ours = engine_logits(base, source, rows, device)
-    except PlatformError as error:
-        named = error.message.replace(manifest.reference, str(folder.path))
-        raise type(error)(named, error.hint) from error
     check_same(ours, before, f"importing {folder.path}")

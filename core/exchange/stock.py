@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..engine.published import HARMLESS_STARTS
 from ..errors import AdapterCorrupt, AdapterUnsupported, PlatformError
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ MODULE = re.compile(
     r"(?:attention\.(?:self|output)\.\w+|intermediate\.dense|output\.\w+))(?=\.)"
 )
 PATTERNS = ("rank_pattern", "alpha_pattern")
-# Ways to begin LoRA that take something out of the base's weights.
-BASE_CHANGING_STARTS = ("pissa", "olora", "corda", "loftq", "lora_ga", "mica")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,10 +204,10 @@ def _check_config(directory: Path, config: Mapping[str, Any]) -> None:
             again,
         )
     start = config.get("init_lora_weights")
-    if isinstance(start, str) and start.lower().startswith(BASE_CHANGING_STARTS):
+    if start not in HARMLESS_STARTS:
         raise AdapterUnsupported(
-            f"{directory} begins from {start!r}, which changes the base's weights that other "
-            "adapters share",
+            f"{directory} begins from {start!r}, which is none of those that leave the base's "
+            "weights alone, which other adapters share",
             "save it as the plain LoRA that equals it: save_pretrained(..., "
             "path_initial_model_for_weight_conversion=...)",
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..errors import UsageError
+from ..errors import AdapterNotFound, UsageError
 from .disk import read_number
 from .names import VERSION, check_name
 
@@ -50,6 +50,13 @@ class Layer:
         except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(int(version) for version in found)
+
+    def check_version(self, name: str, version: int) -> None:
+        """Raises `AdapterNotFound` for a version that the name has not here."""
+        versions = self.versions(name)
+        if version not in versions:
+            known = ", ".join(map(str, versions)) or "none"
+            raise AdapterNotFound(f"{name} has no version {version}", f"its versions: {known}")
 
     def current(self, name: str) -> int | None:
         """The version that the pointer names, or None. Raises `AdapterCorrupt`."""

@@ -9,11 +9,14 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from ..bases import BaseRecord
 from ..errors import AdapterCorrupt, PlatformError
+from ..hashes import sha256
 from ..labels import LabelScheme
 
 FILE = "manifest.json"
 FORMAT = 1
+WORSE = "worse than logistic regression on the frozen base (the probe)"
 
 # What a file may have got wrong and a listing would stumble over.
 TYPES: dict[str, tuple[type, ...]] = {
@@ -41,24 +44,6 @@ class StepRecord:
     settings: Mapping[str, Any] = field(default_factory=dict)
     plugin: str = ""
     version: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class BaseRecord:
-    """The base that the adapter was trained on.
-
-    Attributes:
-        id: registry name, Hub id or directory, as the recipe named it.
-        fingerprint: SHA-256 over the base's weights and tokenizer (`core.bases`).
-        hidden_size, layers: the shape that an adapter must find again.
-        architecture: the encoder's class in transformers, ``BertModel``.
-    """
-
-    id: str
-    fingerprint: str
-    hidden_size: int
-    layers: int
-    architecture: str = "BertModel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +103,10 @@ class Manifest:
     def reference(self) -> str:
         """``name@version``."""
         return f"{self.name}@{self.version}"
+
+    def is_promoted(self, promote: bool, allow_worse: bool) -> bool:
+        """Whether publishing may make it current: one that the probe beats is not, unasked."""
+        return promote and (allow_worse or not self.worse_than_probe)
 
     @property
     def content_hash(self) -> str:
@@ -205,12 +194,6 @@ class Manifest:
         complete = replace(self, files=hashes)
         (directory / FILE).write_text(complete.to_json(), encoding="utf-8")
         return complete
-
-
-def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is(manifest: Manifest, key: str, types: tuple[type, ...]) -> bool:

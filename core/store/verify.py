@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from ..errors import AdapterCorrupt, AdapterNotFound, StoreError
-from .manifest import FILE, Manifest, sha256
+from ..hashes import sha256
+from .manifest import FILE, Manifest
 
 if TYPE_CHECKING:
     from .source import AdapterSource
@@ -67,6 +68,8 @@ def check_publishable(directory: Path) -> None:
         path = directory / name
         if path.is_symlink() or not path.is_file():
             raise StoreError(f"{name} is not a plain file, so it cannot be part of an adapter")
+        if _leads_out(name):
+            raise StoreError(f"{name} is a path to elsewhere on Windows, so no adapter may hold it")
         if path.suffix.lower() in PICKLED:
             raise StoreError(
                 f"{name} is in a format that can carry code, so it cannot be part of an adapter",
@@ -75,18 +78,25 @@ def check_publishable(directory: Path) -> None:
 
 
 def _problem(directory: Path, name: str, expected: str) -> str | None:
-    inside = PurePosixPath(name)
-    if inside.is_absolute() or ".." in inside.parts:
+    if _leads_out(name):
         return f"{name} lies outside the adapter"
-    path = directory / inside
+    path = directory / name
     if path.is_symlink():
         return f"{name} is a link"
+    if any(parent.is_symlink() for parent in path.parents[: len(PurePosixPath(name).parts) - 1]):
+        return f"{name} lies behind a link"
     try:
         return None if sha256(path) == expected else f"{name} has changed"
     except (FileNotFoundError, NotADirectoryError):
         return f"{name} is missing"
     except OSError as error:
         return f"{name} cannot be read: {error.strerror or error}"
+
+
+def _leads_out(name: str) -> bool:
+    """Whether a relative path means a place elsewhere, on whatever system it is read."""
+    inside = PurePosixPath(name)
+    return inside.is_absolute() or ".." in inside.parts or "\\" in name or ":" in name
 
 
 def _relative_files(directory: Path) -> list[str]:

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from ..engine.peft_groups import PROMPTS
 from ..store.manifest import Manifest
+from .report import against_probe
 
 if TYPE_CHECKING:
     from .recipe import Recipe
@@ -25,6 +27,17 @@ POOLING_LINES = {
     "cls": ("pooled = output.last_hidden_state[:, 0]",),
     "pooler": ("pooled = output.pooler_output",),
 }
+# A prompt's virtual tokens come before a text's own, and the head reads only these.
+OWN_TOKENS = '    hidden = output.last_hidden_state[:, -batch["input_ids"].shape[1] :]'
+PROMPT_POOLING_LINES = {
+    "mean": (
+        OWN_TOKENS,
+        'mask = batch["attention_mask"].unsqueeze(-1)',
+        "pooled = (hidden * mask).sum(1) / mask.sum(1)",
+    ),
+    "cls": (OWN_TOKENS, "pooled = hidden[:, 0]"),
+    "pooler": (OWN_TOKENS, "    pooled = model.get_base_model().pooler(hidden)"),
+}
 
 
 def reproduction(manifest: Manifest, base: str, adapter: str, text: str) -> str:
@@ -34,6 +47,7 @@ def reproduction(manifest: Manifest, base: str, adapter: str, text: str) -> str:
         base, adapter: the two directories, as they shall stand in the lines.
     """
     limit = manifest.max_length
+    by_pooling = PROMPT_POOLING_LINES if manifest.peft_method in PROMPTS else POOLING_LINES
     lines = [
         "import torch",
         "from peft import PeftModel",
@@ -46,7 +60,7 @@ def reproduction(manifest: Manifest, base: str, adapter: str, text: str) -> str:
         f"batch = AutoTokenizer.from_pretrained(base)([{text!r}], **tokens)",
         "with torch.no_grad():",
         '    output = model(**{k: batch[k] for k in ("input_ids", "attention_mask")})',
-        *POOLING_LINES[manifest.pooling],
+        *by_pooling[manifest.pooling],
         'head = load_file(adapter + "/head.safetensors")',
         'logits = pooled @ head["weight"].T + head["bias"]',
     ]
@@ -66,7 +80,7 @@ def write_card(
         _header(manifest),
         f"# {manifest.name}",
         manifest.description or "A text classifier.",
-        _facts(manifest, recipe),
+        _facts(manifest, recipe, report),
         "## Labels",
         _labels(manifest),
         "## Results",
@@ -101,7 +115,7 @@ def _header(manifest: Manifest) -> str:
     return f"---\n{data.to_yaml()}\n---"
 
 
-def _facts(manifest: Manifest, recipe: Recipe | None) -> str:
+def _facts(manifest: Manifest, recipe: Recipe | None, report: Mapping[str, Any]) -> str:
     rows = [
         ("Kind", manifest.scheme.kind),
         ("Labels", str(len(manifest.scheme.classes))),
@@ -114,7 +128,9 @@ def _facts(manifest: Manifest, recipe: Recipe | None) -> str:
     if recipe is not None:
         rows.append(("Seed", str(recipe.seed)))
     if manifest.worse_than_probe:
-        rows.append(("Warning", "worse than logistic regression on the frozen base"))
+        figures = against_probe(report)
+        tail = f": {figures}" if figures else ""
+        rows.append(("Warning", f"worse than logistic regression on the frozen base{_plain(tail)}"))
     return _table(("", ""), rows)
 
 

@@ -1,4 +1,4 @@
-"""Where a training keeps its checkpoints until its adapter is published."""
+"""Where a training keeps its checkpoints until its adapter is published, and its logs for good."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("torch", "transformers", "peft", "numpy", "scikit-learn", "tokenizers")
 ROOM = "training"
+LOGS = "logs"
 LOCK = ".lock"
 STALE_DAYS = 7
 
@@ -65,6 +66,23 @@ def checkpoints(cache: Path, request: TrainingRequest, prepared: Prepared) -> It
         with suppress(OSError):  # the same
             path.unlink()
         lock.release()
+
+
+def log_directory(cache: Path, name: str) -> Path:
+    """Where the experiment trackers of an adapter's trainings write; nobody deletes it.
+
+    Raises:
+        TrainingError: it cannot be made.
+    """
+    directory = cache / LOGS / name
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(
+            f"logs cannot be written to {directory}: {error.strerror or error}",
+            "name another place with PLATFORM_CACHE, or leave report_to out",
+        ) from error
+    return directory
 
 
 def collect(cache: Path) -> list[Path]:

@@ -20,11 +20,6 @@ MISTAKES = 20
 SLICE_VALUES = 12  # a column with more values than this is no slice but free text
 
 
-def primary_metric(scheme: LabelScheme) -> str:
-    """The figure that decides: accuracy, or for multi-label macro F1."""
-    return "macro_f1" if scheme.kind == "multi" else "accuracy"
-
-
 def evaluate(
     probabilities: Any,
     examples: Sequence[Example],
@@ -42,7 +37,7 @@ def evaluate(
     given = _given(decisions, scheme)
     return {
         "n": len(examples),
-        "primary": primary_metric(scheme),
+        "primary": scheme.primary_metric,
         "metrics": _metrics(examples, decisions, wanted, given, scheme),
         "per_class": _per_class(wanted, given, scheme),
         "slices": {
@@ -63,11 +58,6 @@ def evaluate(
         },
         "mistakes": _mistakes(examples, decisions, wanted, given, scheme.classes),
     }
-
-
-def primary_value(evaluation: Mapping[str, Any] | None) -> float | None:
-    """The deciding figure of an evaluation, or None where there is none."""
-    return float(evaluation["metrics"][evaluation["primary"]]) if evaluation else None
 
 
 def _indicator(examples: Sequence[Example], scheme: LabelScheme) -> np.ndarray:

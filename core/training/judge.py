@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError
-from ..examples import load_examples
+from ..errors import DataError, UsageError, unknown
+from ..examples import SPLITS, load_examples
 from ..registry import Domain
 from . import report as reports
 from .evaluate import evaluate
@@ -31,10 +31,12 @@ class Judging:
     """Labelled texts to judge an adapter by.
 
     Attributes:
+        split: which part of the data they are; None: all of it.
         data_fingerprint: of all the data that they were taken from, as manifests keep it.
     """
 
     examples: Sequence[Example]
+    split: str | None
     data_fingerprint: str
 
     @property
@@ -45,7 +47,8 @@ class Judging:
 def judge(source: AdapterSource, judging: Judging, logits: NDArray[np.float32]) -> dict[str, Any]:
     """What `evaluate` says of an adapter's logits ``(texts, classes)``.
 
-    On the very data that the adapter was made from, ``baselines`` from its report too.
+    ``split`` is the part of the data that the texts are, or None for all of it. On validation and
+    test texts of the very data that the adapter was made from, ``baselines`` from its report too.
     """
     manifest = source.manifest
     probabilities = manifest.scheme.probabilities(logits, manifest.calibration.temperature)
@@ -54,10 +57,10 @@ def judge(source: AdapterSource, judging: Judging, logits: NDArray[np.float32]) 
     )
     # Baselines of other texts would compare what cannot be compared.
     same = judging.data_fingerprint == manifest.data_fingerprint
-    report = reports.read(source.path) if same else None
+    report = reports.read(source.path) if same and judging.split in ("val", "test") else None
     if report:
         found["baselines"] = report["baselines"]
-    return {"adapter": manifest.reference, **found}
+    return {"adapter": manifest.reference, "split": judging.split, **found}
 
 
 def texts_to_judge(
@@ -70,11 +73,15 @@ def texts_to_judge(
 ) -> Judging:
     """The examples of one split, as the adapter's training saw them.
 
-    Data that brings no splits is judged whole; a domain's data is split as its training did.
+    The data that the adapter was made from is split as its training did, wherever it lies now, so
+    that no text of training is judged unasked. Other data without splits is judged whole.
 
     Raises:
         DataError: there is no data, or the split has no texts.
+        UsageError: there is no such split.
     """
+    if split not in SPLITS:
+        raise unknown("split", split, SPLITS, UsageError)
     manifest = source.manifest
     brought = registry.domains.get(manifest.name)
     if data is None and brought is None:
@@ -89,24 +96,28 @@ def texts_to_judge(
         columns={**domain.columns, **(columns or {})},
         scheme=manifest.scheme,
     )
-    chosen: Sequence[Example] = dataset.examples
-    if data is None:
+    fingerprint = dataset.fingerprint()
+    examples: Sequence[Example] = dataset.examples
+    if data is None or fingerprint == manifest.data_fingerprint:
         recipe = stored_recipe(source)
         splits = make_splits(
-            dataset.examples,
+            examples,
             dataset.scheme,
             seed=recipe.seed,
             val_share=recipe.val_share,
             test_share=recipe.test_share,
         )
-        chosen = getattr(splits, split)
-    elif any(example.split for example in dataset.examples):
-        chosen = [example for example in dataset.examples if example.split == split]
+        examples = (*splits.train, *splits.val, *splits.test)
+    elif not any(example.split for example in examples):
+        return Judging(examples, None, fingerprint)
+    chosen = [example for example in examples if example.split == split]
     if not chosen:
+        found = {example.split for example in examples}
+        others = [name for name in SPLITS if name in found]
         raise DataError(
-            f"there are no texts in the split {split!r}", "use --split train, val or test"
+            f"there are no texts in the split {split!r}", f"use --split {' or '.join(others)}"
         )
-    return Judging(chosen, dataset.fingerprint())
+    return Judging(chosen, split, fingerprint)
 
 
 def stored_recipe(source: AdapterSource) -> Recipe:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
@@ -15,14 +15,21 @@ from peft.utils import INCLUDE_LINEAR_LAYERS_SHORTHAND
 from torch.nn import functional
 
 from ..engine.encoder import pooled
-from ..engine.peft_groups import IMPOSSIBLE
+from ..engine.peft_groups import IMPOSSIBLE, PROMPTS
 from ..engine.published import HARMLESS_STARTS
 from ..errors import RecipeError, unknown
 from ..heads import Pooling
+from . import adalora
 from .recipe import SEED_PEFT, Recipe
 
 POOLER = "pooler.dense"
 OURS = frozenset({"task_type", "peft_type", "base_model_name_or_path", "inference_mode"})
+VIRTUAL_TOKENS = 16
+TARGETS: Mapping[str, list[str]] = {
+    "LN_TUNING": ["LayerNorm"],
+    "TRAINABLE_TOKENS": ["word_embeddings"],
+}
+"""Modules that a method is for, where they are not the seed's."""
 
 
 class Classifier(torch.nn.Module):
@@ -32,6 +39,7 @@ class Classifier(torch.nn.Module):
         encoder: a `PeftModel` of the base's encoder.
         class_weights: ``(classes,)``, or None.
         contrastive: share of the supervised contrastive term, 0 for none.
+        regulariser: a term that the PEFT method adds to the loss.
     """
 
     class_weights: torch.Tensor | None
@@ -47,6 +55,7 @@ class Classifier(torch.nn.Module):
         label_smoothing: float = 0.0,
         contrastive: float = 0.0,
         temperature: float = 0.1,
+        regulariser: Callable[[], torch.Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -56,6 +65,7 @@ class Classifier(torch.nn.Module):
         self._smoothing = label_smoothing
         self._contrastive = contrastive
         self._temperature = temperature
+        self._regulariser = regulariser
         self.register_buffer("class_weights", class_weights, persistent=False)
 
     def forward(
@@ -77,6 +87,8 @@ class Classifier(torch.nn.Module):
             if self._contrastive:
                 term = supervised_contrastive(states, labels, self._temperature)
                 loss = (1 - self._contrastive) * loss + self._contrastive * term
+        if self._regulariser:
+            loss = loss + self._regulariser()
         return {"loss": loss, "logits": logits}
 
     def trained_state(self) -> dict[str, torch.Tensor]:
@@ -103,8 +115,25 @@ def supervised_contrastive(
     return per_anchor[anchored].mean() if anchored.any() else states.sum() * 0.0
 
 
-def peft_config(recipe: Recipe, pooling: Pooling, base_id: str) -> PeftConfig:
-    """PEFT's configuration for a recipe.
+def virtual_tokens(recipe: Recipe) -> int:
+    """How many of the base's positions a prompt method fills before each text; 0 for the others.
+
+    Raises:
+        RecipeError: the recipe's own number is none.
+    """
+    if recipe.peft_method not in PROMPTS:
+        return 0
+    number = recipe.peft.get("num_virtual_tokens", VIRTUAL_TOKENS)
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise RecipeError(
+            f"peft.num_virtual_tokens cannot be {number!r}: it is a number of tokens",
+            f"leave it out for {VIRTUAL_TOKENS}",
+        )
+    return number
+
+
+def peft_config(recipe: Recipe, pooling: Pooling, base_id: str, steps: int) -> PeftConfig:
+    """PEFT's configuration for a recipe and a training of so many steps.
 
     The pooler's dense layer matches the usual target ``dense``; it is left out where the head does
     not read the pooler, so that the adapter loads on the plain encoder exactly as it was trained.
@@ -125,10 +154,15 @@ def peft_config(recipe: Recipe, pooling: Pooling, base_id: str) -> PeftConfig:
     if wrong:
         error = unknown(f"setting of {recipe.peft_method}", wrong[0], fields, RecipeError)
         raise RecipeError(error.message, error.hint)
-    _check_settings(settings)
+    _check_settings(method, settings)
+    if method in PROMPTS:
+        settings["num_virtual_tokens"] = virtual_tokens(recipe)
+    if method == adalora.METHOD:
+        settings = adalora.with_steps(settings, steps)
     if "target_modules" in fields and method != "IA3":  # PEFT knows where that one goes
-        own = ["LayerNorm"] if method == "LN_TUNING" else SEED_PEFT["target_modules"]
-        settings.setdefault("target_modules", list(own))
+        settings.setdefault(
+            "target_modules", list(TARGETS.get(method, SEED_PEFT["target_modules"]))
+        )
     if pooling != "pooler":
         _leave_out_pooler(settings, method, fields)
     try:
@@ -165,7 +199,7 @@ def _leave_out_pooler(settings: dict[str, Any], method: str, fields: Collection[
         settings["target_modules"] = rf"(?!{re.escape(POOLER)})(?:{targets})"
 
 
-def _check_settings(settings: Mapping[str, Any]) -> None:
+def _check_settings(method: str, settings: Mapping[str, Any]) -> None:
     start = settings.get("init_lora_weights")
     if start not in HARMLESS_STARTS:
         raise RecipeError(
@@ -178,23 +212,36 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
             "modules_to_save would put copies of the base's layers into the adapter",
             "the head is kept apart by itself; leave modules_to_save out",
         )
+    if method == "TRAINABLE_TOKENS" and not settings.get("token_indices"):
+        raise RecipeError(
+            f"it is not said which tokens {method} trains",
+            "name their ids in the base's vocabulary: --set 'peft.token_indices=[101, 102]'",
+        )
 
 
 def wrap(encoder: torch.nn.Module, config: PeftConfig) -> PeftModel:
-    """The encoder with a fresh adapter. Raises `RecipeError` where PEFT cannot place it."""
+    """The encoder with a fresh adapter, in evaluation mode.
+
+    Raises:
+        RecipeError: PEFT cannot place it, or the encoder does not run with it.
+    """
     try:
         with warnings.catch_warnings():
             # PEFT asks transformers for it by its old name.
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
             # The pooler is left out on bases without one too: AutoModel gives them a random one.
             warnings.filterwarnings("ignore", "You have passed exclude_modules", UserWarning)
-            return get_peft_model(encoder, config)
+            model = get_peft_model(encoder, config).eval()
+            ids = torch.zeros((1, 2), dtype=torch.long, device=next(encoder.parameters()).device)
+            with torch.no_grad():  # some methods find out only now that a setting does not fit
+                model(input_ids=ids, attention_mask=torch.ones_like(ids))
     # PEFT's tuners raise whatever their first use of a value happens to raise.
     except Exception as error:
         raise RecipeError(
             f"PEFT cannot put {config.peft_type.value} on this base: {error}",
             "check peft.target_modules and the method's other settings",
         ) from error
+    return model
 
 
 def set_dropout(encoder: torch.nn.Module, probability: float | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,15 +15,16 @@ import torch
 
 from ..bases import Base, Bases
 from ..engine.encoder import length_batches, pad, pick_device, pooled
-from ..errors import TrainingError
+from ..errors import RecipeError, TrainingError
 from ..examples import SPLITS, Dataset, Example, load_examples, place
 from ..heads import Pooling, check_pooling
 from ..labels import LabelScheme
 from ..registry import Listener, Registry
 from ..store.store import Store
-from ..tokens import TextEncoder
+from ..tokens import Encoded, TextEncoder, written
 from .augment import training_splits
 from .linear import targets
+from .model import virtual_tokens
 from .recipe import Recipe
 from .requests import TrainingRequest
 from .splits import Splits
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from ..settings import Settings
 
 log = logging.getLogger(__name__)
+
+SHORTEST = 4  # tokens; as the recipe's max_length has it
 
 
 class Progress(Protocol):
@@ -88,7 +92,11 @@ class Prepared:
         rows: token ids of each text, by split.
         wanted: targets by split (`linear.targets`).
         base: the resolved base; `pooling` what the head will read.
+        max_length: tokens that the adapter reads of a text, special tokens included.
+        epochs, steps: how long the training is.
         balanced: whether classes are weighed.
+        tokens_per_character: the 99th percentile of the training texts that were read to their end;
+            0 where none was.
         notes: sentences on the data that the report keeps.
     """
 
@@ -98,6 +106,9 @@ class Prepared:
     pooling: Pooling
     rows: Mapping[str, Sequence[tuple[int, ...]]]
     wanted: Mapping[str, NDArray[np.int64]]
+    max_length: int
+    epochs: int
+    steps: int
     balanced: bool
     tokens_per_character: float
     notes: tuple[str, ...]
@@ -117,6 +128,7 @@ def prepare(request: TrainingRequest, workshop: Workshop) -> Prepared:
     Raises:
         DataError, SchemeError, BaseUnavailable: as their rooms say.
         TrainingError: a class of the scheme has no training example, or the loss does not fit it.
+        RecipeError: a prompt leaves no room for a text.
     """
     dataset = load_examples(
         request.data,
@@ -134,30 +146,48 @@ def prepare(request: TrainingRequest, workshop: Workshop) -> Prepared:
     splits = training_splits(dataset, recipe)
     base = workshop.bases.resolve(recipe.base or request.base_id)
     encoder = TextEncoder(base)
-    rows: dict[str, list[tuple[int, ...]]] = {}
-    densities: list[float] = []
-    for split in SPLITS:
-        texts = [example.text for example in getattr(splits, split)]
-        encoded = encoder.encode(texts, recipe.max_length)
-        rows[split] = [e.ids for e in encoded]
-        if split == "train":
-            pairs = zip(texts, encoded, strict=True)
-            densities = [(len(e.ids) - 2) / max(1, len("".join(t.split()))) for t, e in pairs]
+    max_length = _room(recipe, base, encoder)
+    texts = {split: [example.text for example in getattr(splits, split)] for split in SPLITS}
+    encoded = {split: encoder.encode(texts[split], max_length) for split in SPLITS}
     wanted: dict[str, NDArray[np.int64]] = {
         split: targets(getattr(splits, split), dataset.scheme) for split in SPLITS
     }
     counts = _class_counts(dataset.scheme, wanted["train"])
+    epochs = recipe.epochs_for(len(texts["train"]), len(dataset.scheme.classes))
     return Prepared(
         dataset=dataset,
         splits=splits,
         base=base,
         pooling=check_pooling(base.pooling if recipe.pooling == "auto" else recipe.pooling),
-        rows=rows,
+        rows={split: [e.ids for e in encoded[split]] for split in SPLITS},
         wanted=wanted,
+        max_length=max_length,
+        epochs=epochs,
+        steps=epochs * math.ceil(len(texts["train"]) / recipe.batch_size),
         balanced=_is_balanced(recipe, dataset.scheme, counts),
-        tokens_per_character=float(np.percentile(densities, 99)),
+        tokens_per_character=_density(texts["train"], encoded["train"]),
         notes=(*_row_notes(dataset), *dataset.notes, *splits.notes),
     )
+
+
+def _room(recipe: Recipe, base: Base, encoder: TextEncoder) -> int:
+    """Tokens of a text that there is room for beside a prompt method's virtual ones."""
+    virtual = virtual_tokens(recipe)
+    room = min(recipe.max_length, encoder.limit, base.max_positions - virtual)
+    if room < SHORTEST:
+        raise RecipeError(
+            f"{virtual} virtual tokens leave no room for a text: the base {base.id!r} reads "
+            f"{base.max_positions} tokens",
+            "lower peft.num_virtual_tokens",
+        )
+    return room
+
+
+def _density(texts: Sequence[str], encoded: Sequence[Encoded]) -> float:
+    """Tokens a character, of the texts that were read to their end: of others both are unknown."""
+    pairs = zip(texts, encoded, strict=True)
+    whole = [e.inner / max(1, written(text)) for text, e in pairs if not e.truncated]
+    return float(np.percentile(whole, 99)) if whole else 0.0
 
 
 def _row_notes(dataset: Dataset) -> list[str]:

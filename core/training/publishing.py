@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import unknown
 from ..examples import SPLITS
 from ..heads import Head
+from ..postprocess import build_step
 from ..store.manifest import Calibration, Manifest, StepRecord
 from . import report as reports
 from .card import FILE as CARD
@@ -64,14 +66,13 @@ def make_manifest(
 ) -> Manifest:
     """The manifest but for what publishing adds: version, parent and the files' hashes."""
     trainable, _ = model.get_nb_trainable_parameters()
-    limit = min(request.recipe.max_length, prepared.base.max_positions)
     return Manifest(
         name=request.name,
         base=prepared.base.record(),
         scheme=prepared.scheme,
         peft_method=str(model.active_peft_config.peft_type.value),
         pooling=prepared.pooling,
-        max_length=limit,
+        max_length=prepared.max_length,
         description=request.description,
         postprocess=steps,
         calibration=calibration,
@@ -100,7 +101,7 @@ def step_records(
         brought = registry.postprocessors.get(step.name)
         if brought is None:
             raise unknown("post-processing step", step.name, registry.postprocessors)
-        brought.value.build(step.settings, scheme)
+        build_step(step.name, step.settings, scheme, brought)
         records.append(StepRecord(step.name, dict(step.settings), brought.plugin, brought.version))
     return tuple(records)
 
@@ -120,7 +121,10 @@ def write_files(
     report: Mapping[str, Any],
 ) -> None:
     """Writes all of an adapter but its manifest into a staged directory."""
-    model.save_pretrained(str(directory), safe_serialization=True, save_embedding_layers=False)
+    with warnings.catch_warnings():
+        # AdaLoRA may leave a site no rank at all, and PEFT suspects tensors that were not gathered.
+        warnings.filterwarnings("ignore", ".* have invalid shape", UserWarning)
+        model.save_pretrained(str(directory), safe_serialization=True, save_embedding_layers=False)
     head.save(directory)
     recipe = request.recipe.model_copy(update={"base": prepared.base.id})
     recipe.write(directory)

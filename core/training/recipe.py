@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from ..errors import RecipeError, UsageError, unknown
 
@@ -33,7 +35,10 @@ class Recipe(BaseModel):
             with ``use_dora``.
         peft: the method's own settings, handed to its PEFT configuration class; for LoRA over
             r=8, alpha=16, dropout=0.1 on query, key, value and dense; for others over PEFT's own
-            defaults, on the same modules (layer norms for ``LN_TUNING``; for ``IA3`` PEFT's own).
+            defaults, on the same modules (layer norms for ``LN_TUNING``, word embeddings for
+            ``TRAINABLE_TOKENS``, for ``IA3`` PEFT's own). Prompt methods put 16 virtual tokens
+            before a text. ``ADALORA`` gets its total number of steps from the training, and spends
+            a tenth of them before it takes ranks away and a third after that.
         pooling: ``auto`` takes the base's own.
         loss: ``contrastive`` is half cross-entropy, half supervised contrastive (Khosla et al.
             2020, section 3); ``auto`` takes it for single-label and hierarchical schemes, and
@@ -55,9 +60,12 @@ class Recipe(BaseModel):
             the adapted features at the end; ``trained`` starts at random and keeps what was
             trained along; ``auto`` starts as ``refit`` and ends with the one of the two that has
             the less log loss on validation, once calibrated.
-        max_length: tokens that the adapter reads of a text, special tokens included.
+        max_length: tokens that the adapter reads of a text, special tokens included; fewer where
+            the base's positions, less a prompt method's virtual tokens, are fewer.
         val_share, test_share: shares cut from the data where it brings no such split.
-        report_to: transformers' experiment trackers (``tensorboard``, ``mlflow`` ...).
+        seed: below 2**32.
+        report_to: transformers' experiment trackers (``tensorboard``, ``mlflow`` ...); what they
+            write stays in the cache, under ``logs``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -83,8 +91,23 @@ class Recipe(BaseModel):
     max_length: int = Field(128, ge=4)
     val_share: float = Field(0.1, gt=0, lt=0.5)
     test_share: float = Field(0.1, gt=0, lt=0.5)
-    seed: int = 42
+    seed: int = Field(42, ge=0, lt=2**32)
     report_to: list[str] = Field(default_factory=list)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """To Python, and so to pydantic, true and false are the numbers 1 and 0."""
+        field = cls.model_fields[info.field_name or ""]
+        if isinstance(value, bool) and field.annotation is not bool:
+            raise PydanticCustomError("no_number", "true and false are no value of it")
+        return value
+
+    def epochs_for(self, texts: int, classes: int) -> int:
+        """Epochs that are meant for so many training texts: fewer the more a class has."""
+        if self.epochs != "auto":
+            return self.epochs
+        return max(3, min(20, round(36 / math.sqrt(max(1.0, texts / classes)))))
 
     def peft_settings(self) -> dict[str, Any]:
         """The settings for PEFT's configuration class, defaults filled in."""
@@ -103,17 +126,27 @@ class Recipe(BaseModel):
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "fast": {"epochs": 2, "loss": "cross_entropy", "base_dropout": 0.0},
-    "seed": {
+    "seed": {  # every field that has a part in the outcome, so that it stays what it is
+        "peft_method": "LORA",
         "pooling": "auto",
         "loss": "cross_entropy",
+        "contrastive_weight": 0.5,
+        "contrastive_temperature": 0.1,
         "learning_rate": 1e-4,
         "epochs": 5,
         "batch_size": 8,
         "warmup": 0.1,
+        "weight_decay": 0.01,
+        "base_dropout": None,
         "class_weights": "none",
+        "label_smoothing": 0.0,
         "label_texts": False,
+        "typos": 0.0,
         "head": "trained",
         "max_length": 128,
+        "val_share": 0.1,
+        "test_share": 0.1,
+        "seed": 42,
     },
 }
 

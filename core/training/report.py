@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import AdapterCorrupt
-from .evaluate import primary_value
 
 FILE = "report.json"
 
@@ -79,14 +79,42 @@ def read(directory: Path) -> dict[str, Any] | None:
     return report
 
 
-def is_worse(report: Mapping[str, Any]) -> bool:
-    """Whether the probe beats the adapter by more than one text.
+@dataclass(frozen=True, slots=True)
+class AgainstProbe:
+    """An adapter's deciding figure and the probe's, as fractions of 1.
 
-    On validation; on test where the data was too small for a validation split.
+    Attributes:
+        split: ``val``, or ``test`` where the data was too small for a validation split.
     """
-    split = "val" if report["val"] else "test"
-    ours = primary_value(report[split])
-    if ours is None:
-        return False
-    probe = float(report["baselines"]["probe"][split][report[split]["primary"]])
-    return bool(ours + 1 / report[split]["n"] < probe)
+
+    split: str
+    metric: str
+    ours: float
+    probe: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.metric} {100 * self.ours:.1f} against {100 * self.probe:.1f} "
+            f"on the {self.split} split"
+        )
+
+
+def against_probe(report: Mapping[str, Any]) -> AgainstProbe | None:
+    """The figures that decide whether an adapter becomes current; None where nothing was judged."""
+    split = "val" if report.get("val") else "test"
+    evaluation = report.get(split)
+    probe = report.get("baselines", {}).get("probe", {}).get(split)
+    if not evaluation or not probe:
+        return None
+    metric = evaluation["primary"]
+    return AgainstProbe(split, metric, evaluation["metrics"][metric], probe[metric])
+
+
+def is_worse(report: Mapping[str, Any]) -> bool:
+    """Whether the probe does better than the adapter, by however little, in `against_probe`.
+
+    A text more or less is noise in a small split. But the probe is cheaper to run and cannot have
+    been trained badly, so a tie is enough for the adapter and less is not.
+    """
+    found = against_probe(report)
+    return found is not None and found.ours < found.probe

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +19,16 @@ from ..examples import SPLITS
 from ..heads import Head
 from ..store.manifest import Manifest
 from ..store.names import check_name
+from . import adalora
+from . import report as reports
 from .calibrate import ENOUGH
-from .checkpoints import checkpoints
+from .checkpoints import checkpoints, log_directory
 from .judged import Judged, refitted, trained_along
 from .model import Classifier, peft_config, set_dropout, trainable_line, wrap
 from .prepare import Prepared, Progress, Workshop, features, prepare, seconds_a_text
 from .publishing import make_manifest, make_report, step_records, typical_text, write_files
 from .requests import TrainingRequest
-from .trainer import TokenRows, auto_epochs, fit
+from .trainer import TokenRows, fit
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -74,20 +77,17 @@ def plan(request: TrainingRequest, workshop: Workshop) -> Plan:
     check_name(request.name)
     prepared = prepare(request, workshop)
     step_records(request, prepared.scheme, workshop.registry)
-    config = peft_config(request.recipe, prepared.pooling, prepared.base.id)
+    config = peft_config(request.recipe, prepared.pooling, prepared.base.id, prepared.steps)
     encoder = load_encoder(prepared.base, workshop.device)
-    each = seconds_a_text(encoder, prepared, workshop)
+    seconds = _training_seconds(encoder, prepared, workshop)
     model = _peft_model(request, config, encoder)
-    texts = len(prepared.rows["train"])
-    epochs = auto_epochs(request.recipe, texts, len(prepared.scheme.classes))
-    steps = epochs * -(-texts // request.recipe.batch_size)
     return Plan(
         prepared=prepared,
         sizes={split: len(prepared.rows[split]) for split in SPLITS},
-        epochs=epochs,
-        steps=steps,
+        epochs=prepared.epochs,
+        steps=prepared.steps,
         trainable=trainable_line(model),
-        seconds=each * texts * epochs * STEP_COST,
+        seconds=seconds,
     )
 
 
@@ -104,35 +104,40 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
     workshop.listener.before_training(request.name, request.recipe)
     prepared = prepare(request, workshop)
     steps = step_records(request, prepared.scheme, workshop.registry)
-    config = peft_config(request.recipe, prepared.pooling, prepared.base.id)
+    config = peft_config(request.recipe, prepared.pooling, prepared.base.id, prepared.steps)
     with checkpoints(workshop.cache, request, prepared) as state:
         for note in prepared.notes:
             progress.say(note)
         progress.say("texts: " + ", ".join(f"{s} {len(prepared.rows[s])}" for s in SPLITS))
         set_seed(request.recipe.seed)
         encoder = load_encoder(prepared.base, workshop.device)
-        each = seconds_a_text(encoder, prepared, workshop)
+        seconds = max(1, round(_training_seconds(encoder, prepared, workshop)))
         pools = _pools(encoder, prepared, workshop, progress, "reading with the frozen base")
         probe = refitted(pools, prepared)
         model = _peft_model(request, config, encoder)
         progress.say(trainable_line(model))
-        texts = len(prepared.rows["train"])
-        epochs = auto_epochs(request.recipe, texts, len(prepared.scheme.classes))
-        seconds = max(1, round(each * texts * epochs * STEP_COST))
-        progress.say(f"{_count(epochs, 'epoch')}, about {_count(seconds, 'second')}")
+        progress.say(f"{_count(prepared.epochs, 'epoch')}, about {_count(seconds, 'second')}")
         classifier = _classifier(model, prepared, request, probe.head, workshop)
         resumed = _train_steps(classifier, prepared, request, workshop, progress, state)
         judged = _final_head(classifier, prepared, request, workshop, progress)
         report = make_report(request, prepared, judged.scores, probe.scores)
+        if reports.is_worse(report):
+            progress.say(f"worse than the probe: {reports.against_probe(report)}")
         calibration = judged.scores.calibration
         manifest = make_manifest(request, prepared, calibration, report, model, steps)
         workshop.listener.after_training(manifest)
-        promote = request.promote and (request.allow_worse or not manifest.worse_than_probe)
+        promote = manifest.is_promoted(request.promote, request.allow_worse)
         with workshop.store.stage(request.name) as directory:
             write_files(directory, request, prepared, model, judged.head, manifest, report)
             published = workshop.store.publish(directory, manifest, promote=promote)
     workshop.listener.after_adapter_published(published)
     return Outcome(published, report, promote, resumed, typical_text(prepared))
+
+
+def _training_seconds(encoder: Any, prepared: Prepared, workshop: Workshop) -> float:
+    """Estimated time of the training steps."""
+    texts = len(prepared.rows["train"]) * prepared.epochs
+    return STEP_COST * texts * seconds_a_text(encoder, prepared, workshop)
 
 
 def _pools(
@@ -183,6 +188,9 @@ def _classifier(
         label_smoothing=recipe.label_smoothing,
         contrastive=recipe.contrastive_weight if contrastive else 0.0,
         temperature=recipe.contrastive_temperature,
+        regulariser=(
+            partial(adalora.orthogonality, model) if recipe.peft_method == adalora.METHOD else None
+        ),
     ).to(workshop.device)
 
 
@@ -207,7 +215,9 @@ def _train_steps(
 ) -> bool:
     recipe = request.recipe
     rows = TokenRows(prepared.rows["train"], prepared.wanted["train"])
-    epochs = auto_epochs(recipe, len(rows), len(prepared.scheme.classes))
+    logs = log_directory(workshop.cache, request.name) if recipe.report_to else None
+    if logs:
+        progress.say(f"logs of {', '.join(recipe.report_to)}: {logs}")
     start = time.perf_counter()
 
     def tick(done: int, total: int, loss: float | None) -> None:
@@ -218,15 +228,17 @@ def _train_steps(
         classifier,
         rows,
         recipe,
-        epochs,
+        prepared.epochs,
         pad_id=prepared.base.pad_id,
         device=workshop.device,
         directory=state,
+        logs=logs,
         tick=tick,
+        say=progress.say,
     )
     seconds = time.perf_counter() - start
     how = "went on from a checkpoint and trained" if resumed else "trained"
-    progress.say(f"{how} {_count(epochs, 'epoch')} in {seconds:.0f} s")
+    progress.say(f"{how} {_count(prepared.epochs, 'epoch')} in {seconds:.0f} s")
     return resumed
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import traceback
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.utils.data import Dataset, Sampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
@@ -22,16 +25,22 @@ from transformers.trainer_callback import PrinterCallback
 from ..engine.encoder import pad
 from ..errors import RecipeError, StoreError, TrainingError
 from ..store.disk import staging_errors
+from . import adalora
+from .adalora import RankAllocation
 from .model import Classifier
 from .recipe import Recipe
 
 WEIGHTS = "model.safetensors"
 STATE = "trainer_state.json"
+ZIPPED = ("optimizer.pt", "scheduler.pt", "rng_state.pth")  # by torch.save, with checksums
+ALLOCATION = "allocation:"  # begins the names of what is no weight
 STRETCH = 8  # batches
 SAVE_EVERY = 100  # steps; what a kill can cost at most
 
 Tick = Callable[[int, int, float | None], None]
 """Called with (steps done, steps in all, loss)."""
+Say = Callable[[str], None]
+"""Called with a line worth keeping."""
 
 
 class TokenRows(Dataset[dict[str, Any]]):
@@ -92,6 +101,10 @@ class AdapterTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
     """Trainer whose checkpoints hold only what is trained, not another copy of the base."""
 
     model: Classifier
+    allocation: RankAllocation | None = None
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(self.args.checkpoints)
 
     def _get_train_sampler(self, train_dataset: TokenRows | None = None) -> LikeLengths:
         rows = train_dataset or self.train_dataset
@@ -100,15 +113,21 @@ class AdapterTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
     def _save(
         self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
     ) -> None:
-        directory = Path(output_dir or str(self.args.output_dir))
+        directory = Path(output_dir or str(self.args.checkpoints))
         directory.mkdir(parents=True, exist_ok=True)
         state = {n: t.contiguous() for n, t in self.model.trained_state().items()}
+        if self.allocation:
+            state |= {ALLOCATION + n: t for n, t in self.allocation.state().items()}
         save_file(state, directory / WEIGHTS)
 
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: torch.nn.Module | None = None
     ) -> None:
-        state = load_file(Path(resume_from_checkpoint) / WEIGHTS)
+        state = load_file(Path(resume_from_checkpoint) / WEIGHTS, device=str(self.args.device))
+        beside = [name for name in state if name.startswith(ALLOCATION)]
+        allocation = {name.removeprefix(ALLOCATION): state.pop(name) for name in beside}
+        if self.allocation:
+            self.allocation.restore(allocation)
         trained = self.model.trained_state()
         if set(state) != set(trained):
             raise ValueError(f"{resume_from_checkpoint} belongs to another model")
@@ -126,9 +145,12 @@ class OneDevice(TrainingArguments):  # type: ignore[misc]  # transformers is unt
 
     Attributes:
         on: the device, with its number.
+        checkpoints: where they are written. They go when the training has ended, and what
+            experiment trackers write into the `output_dir` stays.
     """
 
     on: str = "cpu"
+    checkpoints: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -167,12 +189,15 @@ def fit(
     pad_id: int,
     device: torch.device,
     directory: Path,
+    logs: Path | None,
     tick: Tick,
+    say: Say,
 ) -> bool:
     """Trains the model in place.
 
     Args:
-        directory: holds checkpoints; the last complete one in it is resumed from.
+        directory: holds checkpoints; the last whole one in it is resumed from.
+        logs: where the recipe's experiment trackers write; None where it names none.
 
     Returns:
         whether it went on from a checkpoint.
@@ -186,30 +211,42 @@ def fit(
     with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
         trainer = AdapterTrainer(
             model=model,
-            args=arguments(recipe, epochs, len(rows), device, directory),
+            args=arguments(recipe, epochs, len(rows), device, directory, logs),
             train_dataset=rows,
             data_collator=collate,
             callbacks=[_Report(tick), *_trackers(recipe)],
         )
+        if recipe.peft_method == adalora.METHOD:
+            trainer.allocation = RankAllocation(model.encoder)
+            trainer.add_callback(trainer.allocation)
         # It prints each log entry; progress goes through `tick` alone.
         trainer.remove_callback(PrinterCallback)
-        checkpoint = last_checkpoint(directory)
         with _checkpoint_errors(directory):
+            checkpoint = last_checkpoint(directory, say)
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return checkpoint is not None
 
 
 def arguments(
-    recipe: Recipe, epochs: int, texts: int, device: torch.device, directory: Path
+    recipe: Recipe,
+    epochs: int,
+    texts: int,
+    device: torch.device,
+    directory: Path,
+    logs: Path | None,
 ) -> OneDevice:
-    """Trainer's arguments. A ``cuda`` without a number is the current device."""
+    """Trainer's arguments. A ``cuda`` without a number is the current device.
+
+    Trainer makes its `output_dir`, so without a tracker it is that of the checkpoints.
+    """
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", torch.cuda.current_device())
     steps = math.ceil(texts / recipe.batch_size)
     return OneDevice(
         on=str(device),
         use_cpu=device.type == "cpu",
-        output_dir=str(directory),
+        checkpoints=str(directory),
+        output_dir=str(logs or directory),
         per_device_train_batch_size=recipe.batch_size,
         num_train_epochs=epochs,
         learning_rate=recipe.learning_rate,
@@ -255,20 +292,33 @@ def _trackers(recipe: Recipe) -> list[TrainerCallback]:
         raise RecipeError(f"the recipe setting 'report_to' cannot be: {error}") from error
 
 
-def last_checkpoint(directory: Path) -> Path | None:
-    """The newest checkpoint that was written to its end: Trainer writes its state file last."""
+def last_checkpoint(directory: Path, say: Say) -> Path | None:
+    """The newest checkpoint that is whole; any after it, of no use, is deleted and told of."""
     found = [p for p in directory.glob("checkpoint-*") if p.name.rpartition("-")[2].isdigit()]
     for path in sorted(found, key=lambda p: -int(p.name.rpartition("-")[2])):
-        try:
-            json.loads((path / STATE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        return path
+        file = _unreadable(path)
+        if file is None:
+            return path
+        say(f"the checkpoint of step {path.name.rpartition('-')[2]} is not whole ({file}): deleted")
+        shutil.rmtree(path)
     return None
 
 
-def auto_epochs(recipe: Recipe, examples: int, classes: int) -> int:
-    """Epochs that the recipe means: fewer the more examples a class has."""
-    if recipe.epochs != "auto":
-        return recipe.epochs
-    return max(3, min(20, round(36 / math.sqrt(max(1.0, examples / classes)))))
+def _unreadable(checkpoint: Path) -> str | None:
+    """The first of a checkpoint's files that is not there or is damaged; None if it is whole."""
+    try:
+        json.loads((checkpoint / STATE).read_text(encoding="utf-8"))  # Trainer writes it last
+    except (OSError, ValueError):
+        return STATE
+    try:
+        load_file(checkpoint / WEIGHTS)
+    except (OSError, SafetensorError):
+        return WEIGHTS
+    for name in ZIPPED:
+        try:
+            with zipfile.ZipFile(checkpoint / name) as file:
+                if file.testzip() is not None:
+                    return name
+        except (OSError, zipfile.BadZipFile):
+            return name
+    return None

@@ -146,10 +146,6 @@ def _scheme(where: str, scheme: Any, schemes: Mapping[str, LabelScheme]) -> Labe
 def _recipe(where: str, recipe: Any) -> dict[str, Any]:
     if not isinstance(recipe, dict):
         raise PluginError(f"{where}: 'recipe' must be a table of settings")
-    if recipe:  # the model of recipes takes a moment to import, and most domains have none
-        from adapter_platform.core.training.recipe import make_recipe
-
-        _in_file(where, lambda: make_recipe(recipe))
     return recipe
 
 

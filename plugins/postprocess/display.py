@@ -45,14 +45,14 @@ class Display:
         def step(prediction: Prediction) -> Prediction:
             display = None
             if prediction.label is not None:
-                code = language_of(prediction.text) if language == AUTO else language
+                found = "zh" if has_chinese(prediction.text) else "en"
+                code = found if language == AUTO else language
                 display = scheme.display_name(prediction.label, code)
             return replace(prediction, display=display, steps=(*prediction.steps, self.name))
 
         return step
 
 
-def language_of(text: str) -> str:
-    """``zh`` if the text has a Chinese character, else ``en``."""
-    chinese = any(first <= c <= last for c in text for first, last in _CHINESE)
-    return "zh" if chinese else "en"
+def has_chinese(text: str) -> bool:
+    """Whether a Chinese character stands in the text."""
+    return any(first <= c <= last for c in text for first, last in _CHINESE)

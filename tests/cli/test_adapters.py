@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -78,12 +79,21 @@ def test_the_list_as_json_says_where_and_what(as_json: Json, store_dir: Path) ->
     assert entries["desk"]["versions"] == [1, 2]
 
 
-def test_an_empty_store_is_said_with_what_to_do(run: Run, platform_home: Path) -> None:
+def test_an_empty_store_shows_the_starters(answer: Answer, platform_home: Path) -> None:
+    _, *rows, store = answer("adapters", "list").splitlines()
+    assert [row.split()[0] for row in rows] == ["data_eng", "feedback", "question_type", "support"]
+    assert store == f"store: {platform_home / 'store'}"
+
+
+def test_where_there_is_not_even_a_starter_it_is_said_what_to_do(
+    run: Run, platform_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As where whoever installed the platform left them out.
+    monkeypatch.setitem(sys.modules, "adapter_platform.adapters_store", None)
     result = run("adapters", "list")
-    assert result.exit_code == 0
-    assert "desk" not in result.stdout
-    if len(result.stdout.splitlines()) == 1:  # without starters there is nothing to list
-        assert "platform adapters train" in result.stderr
+    assert (result.exit_code, result.stdout) == (0, f"store: {platform_home / 'store'}\n")
+    assert "there are no adapters" in result.stderr
+    assert "platform adapters train" in result.stderr
 
 
 @pytest.mark.parametrize("place", ["before", "after"])

@@ -7,6 +7,7 @@ import os
 import pty
 import select
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -81,6 +82,35 @@ except SystemExit as left:
     assert left.code == 0
 """
     assert not imported(code) & {*HEAVY, "rich", "pluggy"}
+
+
+def test_listing_adapters_takes_a_tenth_of_importing_the_model_libraries(
+    unpacked: Callable[[str], list[str]], platform_home: Path
+) -> None:
+    """With somebody's plugin installed; medians of runs that take turns, each after a first one."""
+    script = str(Path(sys.executable).with_name("platform"))
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(unpacked("acme_tickets"))}
+    listing = [script, "adapters", "list"]
+    importing = [sys.executable, "-c", "import torch, transformers, peft"]
+
+    def seconds(line: list[str]) -> float:
+        started = time.perf_counter()
+        subprocess.run(line, env=env, check=True, capture_output=True)
+        return time.perf_counter() - started
+
+    shown = [script, "plugins", "show", "acme"]
+    plugin = subprocess.run(shown, env=env, check=True, capture_output=True, text=True)
+    assert "loaded" in plugin.stdout
+    for line in (listing, importing):  # from now on their files are in the system's cache
+        seconds(line)
+    ours: list[float] = []
+    theirs: list[float] = []
+    for turn in range(11):
+        ours.append(seconds(listing))
+        if turn % 4 == 1:
+            theirs.append(seconds(importing))
+    ratio = statistics.median(ours) / statistics.median(theirs)
+    assert ratio <= 0.1, f"{ratio:.3f}: {ours} against {theirs}"
 
 
 # --- exit codes and streams -----------------------------------------------------------------------

@@ -158,6 +158,9 @@ def test_a_checkpoint_of_the_hand_written_classifier_comes_in_and_answers(
     named = as_json(*line, "--label", "yes", "--label", "no", "--json")
     assert [label["name"] for label in named["scheme"]["labels"]] == ["yes", "no"]
     assert named["name"] == "old"
+    waits = answer(*line, "--name", "questions", "--no-promote")
+    assert waits == "imported questions@2: 2 labels, which is not current\n"
+    assert Store(platform_home / "store").current("questions") == 1
     refused = run("adapters", "import-legacy", tmp_path, "--base", tiny_base)
     assert refused.exit_code == 1
     assert "it has no lora_weights.pth" in refused.stderr
@@ -223,7 +226,9 @@ def test_ctrl_c_during_training_says_that_the_same_command_goes_on(
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
     assert process.returncode == 130
-    assert rest.splitlines()[-1] == "interrupted; the same command goes on where this one stopped"
+    assert rest.splitlines()[-1] == (
+        "interrupted; the same command goes on from the last checkpoint, if one was written"
+    )
     assert "Traceback" not in rest
     assert Store(platform_home / "store").names() == []
 

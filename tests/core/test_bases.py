@@ -19,6 +19,7 @@ from adapter_platform.core.labels import LabelScheme
 from adapter_platform.core.model_directory import FETCHED
 from adapter_platform.core.registry import BaseModel, Brought, Registry
 from adapter_platform.core.store.manifest import Manifest
+from adapter_platform.core.tokens import TextEncoder
 
 
 @pytest.fixture
@@ -195,6 +196,32 @@ def test_a_model_that_is_no_encoder_is_refused(bases: Bases, copied: Path) -> No
         bases.resolve(str(copied))
 
 
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"max_position_embeddings": None}, "None for 'max_position_embeddings'"),
+        ({"hidden_size": "big"}, "'big' for 'hidden_size'"),
+        ({"hidden_size": 0}, "0 for 'hidden_size'"),
+        ({"num_hidden_layers": [2]}, r"\[2\] for 'num_hidden_layers'"),
+        ({"pad_token_id": -1}, "-1 for 'pad_token_id'"),
+    ],
+)
+def test_a_config_with_a_number_that_cannot_be_is_refused(
+    bases: Bases, copied: Path, changes: dict[str, object], part: str
+) -> None:
+    edit(copied / "config.json", **changes)
+    with pytest.raises(BaseUnavailable, match=part):
+        bases.resolve(str(copied))
+
+
+def test_other_architectures_names_for_the_shape_are_known(bases: Bases, copied: Path) -> None:
+    settings = json.loads((copied / "config.json").read_text())
+    renamed = {"dim": settings.pop("hidden_size"), "n_layers": settings.pop("num_hidden_layers")}
+    (copied / "config.json").write_text(json.dumps(settings | renamed | {"pad_token_id": None}))
+    base = bases.resolve(str(copied))
+    assert (base.hidden_size, base.layers, base.pad_id) == (32, 2, 0)
+
+
 # --- weights ------------------------------------------------------------------------------------
 
 
@@ -262,6 +289,7 @@ def test_of_a_model_on_the_hub_all_that_it_needs_is_fetched_and_nothing_else() -
 
     needed = ["config.json", "model.safetensors", "model.safetensors.index.json"]
     needed += ["model-00001-of-00002.safetensors", "tokenizer.json", "vocab.txt"]
+    needed += ["tokenizer_config.json", "added_tokens.json"]
     others = ["pytorch_model.bin", "tf_model.h5", "onnx/model.onnx", "2_Dense/model.safetensors"]
     assert list(filter_repo_objects([*needed, *others], allow_patterns=list(FETCHED))) == needed
 
@@ -308,6 +336,46 @@ def test_only_settings_that_decide_answers_count(bases: Bases, copied: Path) -> 
     assert bases.resolve(str(copied)).fingerprint == before
     edit(copied / "config.json", layer_norm_eps=0.1)
     assert bases.resolve(str(copied)).fingerprint != before
+
+
+@pytest.fixture
+def with_vocabulary(copied: Path) -> Path:
+    """The tiny base with a vocab.txt in its tokenizer.json's place."""
+    whole = json.loads((copied / "tokenizer.json").read_text(encoding="utf-8"))
+    (copied / "vocab.txt").write_text("\n".join(whole["model"]["vocab"]), encoding="utf-8")
+    (copied / "tokenizer.json").unlink()
+    edit(copied / "tokenizer_config.json", tokenizer_class="BertTokenizer", do_lower_case=True)
+    return copied
+
+
+def test_how_a_vocabulary_is_read_is_part_of_the_base(bases: Bases, with_vocabulary: Path) -> None:
+    def read() -> tuple[str, tuple[int, ...]]:
+        base = bases.resolve(str(with_vocabulary))
+        return base.fingerprint, TextEncoder(base).encode(["Hello"], 16)[0].ids
+
+    settings = with_vocabulary / "tokenizer_config.json"
+    before = read()
+    edit(settings, do_lower_case=False)
+    cased = read()
+    assert (cased[0] != before[0], cased[1] != before[1]) == (True, True)
+    edit(settings, do_lower_case=True, name_or_path="elsewhere", padding_side="left")
+    assert read() == before
+    (with_vocabulary / "added_tokens.json").write_text('{"hello": 9}')
+    assert read()[0] != before[0]
+
+
+def test_settings_of_a_tokenizer_that_are_no_table_are_refused(
+    bases: Bases, with_vocabulary: Path
+) -> None:
+    (with_vocabulary / "special_tokens_map.json").write_text("[")
+    with pytest.raises(BaseUnavailable, match=r"special_tokens_map\.json cannot be read"):
+        bases.resolve(str(with_vocabulary))
+
+
+def test_a_tokenizer_json_says_all_by_itself(bases: Bases, copied: Path) -> None:
+    before = bases.resolve(str(copied)).fingerprint
+    edit(copied / "tokenizer_config.json", do_lower_case=False)
+    assert bases.resolve(str(copied)).fingerprint == before
 
 
 def test_a_fingerprint_is_remembered_until_the_file_changes_or_a_rehash_is_asked_for(

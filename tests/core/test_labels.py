@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import random
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -163,12 +165,50 @@ def test_a_multi_text_may_have_no_label_and_is_as_sure_as_its_best_is_unlikely()
     assert decision.confidence == pytest.approx(0.7)
 
 
-def test_a_node_is_as_probable_as_all_below_it() -> None:
-    row = dict(zip(TREE.classes, [0.1, 0.2, 0.3, 0.4], strict=True))
-    assert TREE.mass("a", row) == pytest.approx(0.3)
-    assert TREE.mass("c", row) == 0.4
-    near = LabelScheme.of("hierarchical", ["a/x", "ab/x"])
-    assert near.mass("a", {"a/x": 0.25, "ab/x": 0.75}) == 0.25
+def read_plainly(scheme: LabelScheme, row: Mapping[str, float]) -> list[tuple[str, float]]:
+    """The path of an answer by its definition: a node weighs what all classes below it weigh."""
+
+    def mass(node: str) -> float:
+        return math.fsum(p for name, p in row.items() if f"{name}/".startswith(f"{node}/"))
+
+    nodes = dict.fromkeys(
+        "/".join(parts[:depth])
+        for parts in (name.split("/") for name in scheme.classes)
+        for depth in range(1, len(parts) + 1)
+    )
+    path: list[tuple[str, float]] = []
+    while True:
+        above = path[-1][0] if path else ""
+        below = [node for node in nodes if node.rpartition("/")[0] == above]
+        best = max(below, key=mass, default="")
+        if not below or row.get(above, -1.0) >= mass(best):
+            return path
+        path.append((best, mass(best)))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_hierarchy_is_read_as_the_definition_says(seed: int) -> None:
+    draw = random.Random(seed)
+    depth, width = draw.randint(1, 4), draw.randint(1, 4)
+    # Names that begin alike, and inner nodes that are classes too.
+    names = {
+        "/".join("a" * draw.randint(1, width) for _ in range(draw.randint(1, depth)))
+        for _ in range(draw.randint(1, 30))
+    }
+    scheme = LabelScheme.of("hierarchical", draw.sample(sorted(names), len(names)))
+    for _ in range(20):
+        drawn = [draw.random() ** 4 for _ in scheme.classes]
+        row = dict(zip(scheme.classes, [p / sum(drawn) for p in drawn], strict=True))
+        decision = scheme.decide(list(row.values()))
+        expected = read_plainly(scheme, row)
+        assert [node for node, _ in decision.path] == [node for node, _ in expected]
+        assert [p for _, p in decision.path] == pytest.approx([p for _, p in expected], abs=1e-12)
+        assert (decision.label, decision.confidence) == (expected[-1][0], row[expected[-1][0]])
+
+
+def test_of_nodes_as_probable_as_each_other_the_first_of_the_scheme_is_taken() -> None:
+    scheme = LabelScheme.of("hierarchical", ["b/x", "a/x", "b/y", "a/y"])
+    assert scheme.decide([0.25] * 4).label == "b/x"
 
 
 def test_a_hierarchy_is_read_from_the_top_not_by_the_best_leaf() -> None:

@@ -526,7 +526,8 @@ WORDS = {"money": "refund", "parcel": "delivery"}
 
 
 def write_texts(path: Path) -> str:
-    rows = [f"{word} number {i},{label}" for i in range(12) for word, label in WORDS.items()]
+    # Texts that are no near-duplicates, or they would all be on one side.
+    rows = [f"{word} {9 * c},{label}" for c in "abcdefghijkl" for word, label in WORDS.items()]
     path.write_text("\n".join(["question,topic", *rows]), encoding="utf-8")
     return f"csv:{path}"
 
@@ -549,18 +550,43 @@ def test_a_training_from_python_is_planned_run_and_judged(
     assert platform.classify("money", "support@1").label in WORDS.values()
     columns = said["columns"]
     found = platform.evaluate("support@1", data, columns=columns)
-    assert (found["adapter"], found["n"]) == ("support@1", 24)
+    assert (found["adapter"], found["split"]) == ("support@1", "test")
+    assert found["n"] == outcome.report["splits"]["test"] == 6, "no text of its training"
     assert set(found["baselines"]) == {"probe", "tfidf"}
     other = tmp_path / "other.csv"
     other.write_text("question,topic\nmoney please,refund\n", encoding="utf-8")
     found = platform.evaluate("support@1", str(other), columns=columns)
-    assert found["n"] == 1
+    assert (found["n"], found["split"]) == (1, None)
     assert "baselines" not in found, "those are of other texts"
+    with pytest.raises(UsageError, match="no split named 'tset'"):
+        platform.evaluate("support@1", data, columns=columns, split="tset")
     with pytest.raises(UsageError, match="'setings'"):
         platform.train("support", data, setings={})  # type: ignore[call-arg]
 
 
 # --- life -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_directories_may_be_texts_or_paths(
+    platform: Platform, publish_adapter: Publish, tiny_base: Path, tmp_path: Path, kind: type
+) -> None:
+    publish_adapter(platform.store, tiny_base, "support")
+    out = platform.export_adapter("support", kind(tmp_path / "out"))
+    assert platform.import_adapter(kind(out), "again").reference == "again@1"
+    with pytest.raises(AdapterCorrupt, match=r"it has no lora_weights\.pth"):
+        platform.import_legacy(kind(out), str(tiny_base))
+
+
+def test_an_import_waits_where_it_shall_not_be_current(
+    platform: Platform, publish_adapter: Publish, tiny_base: Path, tmp_path: Path
+) -> None:
+    publish_adapter(platform.store, tiny_base, "support", worse_than_probe=True)
+    out = platform.export_adapter("support", tmp_path / "out")
+    for options, current in (({}, 1), ({"allow_worse": True}, 3), ({"promote": False}, 3)):
+        platform.import_adapter(out, **options)
+        assert platform.store.current("support") == current
+    assert platform.store.versions("support") == [1, 2, 3, 4]
 
 
 def test_adapters_lists_what_is_current(

@@ -118,7 +118,7 @@ def test_too_many_unknown_tokens_are_warned_about(tiny: Base, encoder: TextEncod
 
 
 def test_far_more_tokens_a_character_than_in_training_are_warned_about(tiny: Base) -> None:
-    dense = Encoded(tuple(range(40)), truncated=False, unknown=0)
+    dense = Encoded(tuple(range(40)), truncated=False, unknown=0, special=2)
     assert [n.code for n in unreadable("abcdefghij", dense, tiny, 0.5)] == ["token_density"]
     assert unreadable("abcdefghij", dense, tiny, 3.0) == ()
     assert unreadable("abcdefghij", dense, tiny, 0.0) == ()  # an adapter that does not know
@@ -126,6 +126,6 @@ def test_far_more_tokens_a_character_than_in_training_are_warned_about(tiny: Bas
 
 
 def test_a_text_of_a_foreign_script_is_not_called_dense_as_well(tiny: Base) -> None:
-    dense = Encoded(tuple(range(40)), truncated=False, unknown=0)
+    dense = Encoded(tuple(range(40)), truncated=False, unknown=0, special=2)
     latin = replace(tiny, scripts=("LATIN",))
     assert [n.code for n in unreadable("где мой заказ", dense, latin, 0.5)] == ["script"]

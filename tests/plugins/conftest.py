@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import sys
-import tomllib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapter_platform.core.settings import load_settings
 from adapter_platform.plugins.manager import PluginInfo, Plugins, load_plugins
-
-PROJECTS = Path(__file__).parents[1] / "data" / "plugins"
 
 
 @pytest.fixture
@@ -38,24 +34,15 @@ def info_of() -> Callable[[Plugins, str], PluginInfo]:
 
 
 @pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    """``install("acme_tickets")``: what pip leaves behind of a project in tests/data/plugins."""
+def install(
+    unpacked: Callable[[str], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str], None]]:
+    """``install("acme_tickets")``: a project of tests/data/plugins is installed for this test."""
     before = set(sys.modules)
 
     def call(project: str) -> None:
-        source = PROJECTS / project
-        declared = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        name, version = declared["name"], declared["version"]
-        site = tmp_path / "site-packages"
-        record = site / f"{name.replace('-', '_')}-{version}.dist-info"
-        record.mkdir(parents=True)
-        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-        (record / "METADATA").write_text(metadata, encoding="utf-8")
-        points = declared["entry-points"]["adapter_platform"]
-        lines = ["[adapter_platform]", *(f"{key} = {value}" for key, value in points.items())]
-        (record / "entry_points.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        monkeypatch.syspath_prepend(str(source))
-        monkeypatch.syspath_prepend(str(site))
+        for directory in unpacked(project):
+            monkeypatch.syspath_prepend(directory)
 
     yield call
     for module in set(sys.modules) - before:

@@ -44,6 +44,13 @@ def half_way(app: typer.Typer) -> None:
     raise ValueError("no licence")
 
 
+def has_a_callback(app: typer.Typer) -> None:
+    hello(app)
+
+    @app.callback()
+    def before_all() -> None: ...
+
+
 def bad_signature(app: typer.Typer) -> None:
     @app.command()
     def bad(thing: NotThere) -> None: ...  # type: ignore[name-defined]  # noqa: F821 - the mistake
@@ -72,6 +79,21 @@ def test_a_plugins_command_runs_beside_ours(load: Any, info_of: Any, app: typer.
     assert info_of(plugins, "adds").brought == {"command": ("hello",)}
 
 
+def test_a_group_of_a_plugins_own_may_have_a_callback(
+    load: Any, info_of: Any, app: typer.Typer
+) -> None:
+    def adds_a_group(app: typer.Typer) -> None:
+        group = typer.Typer()
+        hello(group)
+        group.callback()(lambda: print("first"))
+        app.add_typer(group, name="acme")
+
+    plugins = load({"adds": Adds(adds_a_group)})
+    plugins.register_commands(app)
+    assert info_of(plugins, "adds").failure is None
+    assert CliRunner().invoke(app, ["acme", "hello"]).stdout == "first\nhello from a plugin\n"
+
+
 @pytest.mark.parametrize(
     ("fill", "sentence"),
     [
@@ -79,6 +101,7 @@ def test_a_plugins_command_runs_beside_ours(load: Any, info_of: Any, app: typer.
         (takes_a_group, "the command 'adapters' is taken by the platform itself"),
         (half_way, "register_commands() raised ValueError: no licence"),
         (bad_signature, "register_commands() raised"),
+        (has_a_callback, "register_commands() gives 'platform' a callback"),
     ],
 )
 def test_a_plugin_that_fails_adds_nothing_and_the_others_do(

@@ -55,7 +55,7 @@ def test_an_installed_distribution_brings_its_domain_source_and_step(
     source = plugins.registry.source_for_suffix(".tickets")
     assert source is not None
     (data,) = plugins.registry.domain("acme_tickets").data.values()
-    rows = list(source.read(data))
+    rows = list(source.value.read(data))
     assert len(rows) == 24
     assert all(isinstance(row, Record) for row in rows)
 

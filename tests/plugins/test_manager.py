@@ -51,6 +51,10 @@ class Brings:
         return self._domains
 
 
+def brings_domain(**settings: Any) -> Brings:
+    return Brings(domains=[Domain("d", {"train": "x"}, **settings)])
+
+
 class Raises:
     """A plugin that brings a scheme, and whose other hooks raise."""
 
@@ -91,7 +95,7 @@ def test_what_a_plugin_brings_is_in_the_registry_under_its_name(load: Any, info_
     assert registry.schemes["yn"].value is SCHEME
     found = registry.source_for_suffix(".mine")
     assert found is not None
-    assert found.name == "mine"
+    assert found.plugin == "mine"
     info = info_of(plugins, "mine")
     assert info.hooks == ("data_sources", "label_schemes", "base_models", "domains")
     assert info.brought == {
@@ -148,6 +152,12 @@ def test_the_second_to_bring_a_name_is_refused_and_the_first_stays(load: Any, in
     assert info_of(plugins, "one").failure is None
 
 
+def test_what_is_built_in_is_known_to_be(load: Any) -> None:
+    sources = load({"mine": Brings([Source("mine")])}).registry.sources
+    assert sources["csv"].built_in
+    assert not sources["mine"].built_in
+
+
 def test_no_plugin_replaces_a_built_in(load: Any, info_of: Any) -> None:
     plugins = load({"mine": Brings(bases=[BaseModel("minilm", "mine", fetch=lambda c: c)])})
     assert plugins.registry.bases["minilm"].plugin == "bases"
@@ -162,7 +172,7 @@ def test_a_suffix_stays_with_the_first_source_and_the_second_is_told(
     )
     found = plugins.registry.source_for_suffix(".x")
     assert found is not None
-    assert found.name == "one"
+    assert found.plugin == "one"
     assert "two" in plugins.registry.sources
     assert "write two:PATH" in info_of(plugins, "two").failure
 
@@ -197,6 +207,21 @@ def test_two_plugins_of_one_name_are_one_too_many(load: Any) -> None:
         (Brings(domains=[Domain("d", {"trian": "x"})]), "did you mean 'train'?"),
         (Brings(domains=[Domain("d", {"train": 3})]), "'data' must map splits to texts"),  # type: ignore[dict-item]  # the mistake
         (Brings(domains=[Domain("d", {"train": "x"}, postprocess=("x",))]), "must be a Step"),  # type: ignore[arg-type]  # the mistake
+        (brings_domain(postprocess=None), "must be a Step"),
+        (brings_domain(postprocess=(Step("abstain", 3),)), "settings of the step 'abstain'"),  # type: ignore[arg-type]  # the mistake
+        (brings_domain(columns=["text"]), "the columns of the domain 'd' must be a mapping"),
+        (brings_domain(columns={"text": 3}), "the columns of the domain 'd' must be texts"),
+        (
+            brings_domain(columns={"txt": "question"}),
+            "the domain 'd': there is no column setting named 'txt' (did you mean 'text'?)",
+        ),
+        (brings_domain(recipe=5), "the recipe of the domain 'd' must be a mapping"),
+        (brings_domain(recipe={3: 4}), "the recipe of the domain 'd' must be a mapping"),
+        (
+            brings_domain(recipe={"epoch": 3}),
+            "the domain 'd': there is no recipe setting named 'epoch' (did you mean 'epochs'?)",
+        ),
+        (brings_domain(recipe={"epochs": "many"}), "the domain 'd': "),
         (
             Brings(domains=[Domain("d", {"train": "x"}, postprocess=(Step("abstian"),))]),
             "the domain 'd': there is no post-processor named 'abstian' (did you mean 'abstain'?)",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +11,11 @@ from typing import Any, ClassVar
 
 import pytest
 
+from adapter_platform.core.errors import DataError
 from adapter_platform.core.labels import LabelScheme
 from adapter_platform.core.predictions import Prediction
 from adapter_platform.core.registry import BadRow, Domain, Record
+from adapter_platform.core.settings import load_settings
 from adapter_platform.plugins.hookspecs import hookimpl
 from adapter_platform.plugins.testing import PluginConformance, Ran, check_invariants, predictions
 
@@ -99,12 +103,17 @@ def noted(prediction: Prediction, **changes: Any) -> Prediction:
         (lambda p: noted(p, abstained=False), "answers after an earlier step did not"),
         (lambda p: noted(p, abstained=True), "abstains with a label"),
         (lambda p: noted(p, labels=(("a", 0.1), ("b", 0.2))), "out of order"),
-        (lambda p: p.probabilities.clear() or noted(p), "changes its input"),
     ],
 )
 def test_a_step_that_breaks_an_answer_is_found(change: Any, complaint: str) -> None:
     made, (info, registry) = suite(Steps(change))
     with pytest.raises(AssertionError, match=complaint):
+        made.test_its_steps_change_answers_and_nothing_else(info, registry)
+
+
+def test_a_step_that_changes_its_input_is_found() -> None:
+    made, (info, registry) = suite(Steps(lambda p: p.probabilities.clear() or noted(p)))  # type: ignore[attr-defined]  # the mistake
+    with pytest.raises(TypeError, match="cannot be changed"):
         made.test_its_steps_change_answers_and_nothing_else(info, registry)
 
 
@@ -132,18 +141,54 @@ def test_a_source_that_is_given_nothing_to_read_is_asked_about() -> None:
         made.test_its_data_sources_read_rows(info, registry)
 
 
-def test_a_domain_without_rows_or_without_its_column_is_found(tmp_path: Path) -> None:
+def brings_domain(file: Path, content: str, **settings: Any) -> Any:
+    """A plugin with a domain whose data is this file."""
+    file.write_text(content, encoding="utf-8")
+
     class Brings:
         @hookimpl
         def domains(self) -> list[Domain]:
-            uri = f"csv:{tmp_path / 'x.csv'}"
-            return [Domain("d", {"train": uri}, columns={"text": "question"})]
+            return [Domain("d", {"train": f"csv:{file}"}, **settings)]
 
-    for content, complaint in (("text\n", "has no rows"), ("text\nhi\n", "no column 'question'")):
-        (tmp_path / "x.csv").write_text(content, encoding="utf-8")
-        made, (info, registry) = suite(Brings())
-        with pytest.raises(AssertionError, match=complaint):
-            made.test_its_domains_have_data_to_train_on(info, registry)
+    return Brings()
+
+
+@pytest.mark.parametrize(
+    ("content", "settings", "complaint"),
+    [
+        ("text,label\n", {}, "has no rows"),
+        ("text,label\nhi,a\n", {"columns": {"text": "question"}}, "no column 'question'"),
+        ("words,label\nhi,a\n", {}, "no column for the text"),
+        ("text,label\nhi,a\nho,b\nho ho,\n", {}, "csv:4: the row has no label"),
+        (
+            "text,label\nhi,a\nho,b\nho ho,c\n",
+            {"scheme": LabelScheme.of("single", ["a", "b"])},
+            "csv:4: there is no label named 'c'",
+        ),
+    ],
+)
+def test_a_domain_that_cannot_be_trained_on_all_of_its_data_is_found(
+    tmp_path: Path, content: str, settings: dict[str, Any], complaint: str
+) -> None:
+    made, (info, registry) = suite(brings_domain(tmp_path / "x.csv", content, **settings))
+    with pytest.raises((AssertionError, DataError), match=complaint):
+        made.test_its_domains_have_data_to_train_on(info, registry)
+
+
+@pytest.mark.parametrize(
+    ("content", "settings"),
+    [
+        ("text,label\nhi,a|b\nho,a\n", {"columns": {"separator": "|"}}),
+        ("Question,Category\nhi,a\n", {"columns": {"text": "question"}}),
+        ("text,label,part\nhi,a,train\n", {"columns": {"split": "part"}}),
+    ],
+)
+def test_a_domain_with_columns_that_training_takes_passes(
+    tmp_path: Path, content: str, settings: dict[str, Any]
+) -> None:
+    made, (info, registry) = suite(brings_domain(tmp_path / "x.csv", content, **settings))
+    assert info.failure is None
+    made.test_its_domains_have_data_to_train_on(info, registry)
 
 
 def test_a_plugin_without_a_hook_is_found() -> None:
@@ -175,3 +220,19 @@ def test_the_store_of_a_test_is_empty_and_nobody_elses(
 ) -> None:
     assert not platform_store.exists()
     assert private_home in platform_store.parents
+
+
+@pytest.mark.parametrize("system", ["linux", "darwin", "win32"])
+def test_nothing_of_the_authors_own_is_seen_in_the_home_of_a_test(
+    platform_home: Path, monkeypatch: pytest.MonkeyPatch, system: str
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    settings = load_settings()
+    assert platform_home in settings.store.parents
+    assert platform_home in settings.cache.parents
+    assert Path.cwd() == platform_home
+    for variable in os.environ:
+        assert not variable.startswith("PLATFORM_") or variable in (
+            "PLATFORM_STORE",
+            "PLATFORM_CACHE",
+        )

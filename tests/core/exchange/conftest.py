@@ -17,6 +17,8 @@ from transformers.utils import logging
 from adapter_platform.core.bases import Bases
 from adapter_platform.core.engine.peft import PeftEngine
 from adapter_platform.core.engine.protocol import Row
+from adapter_platform.core.errors import PlatformError
+from adapter_platform.core.exchange.importing import import_adapter
 from adapter_platform.core.registry import Brought, NullListener, Registry
 from adapter_platform.core.store.manifest import Manifest
 from adapter_platform.core.store.source import AdapterSource
@@ -126,3 +128,20 @@ def platform_logits(workshop: Workshop, tiny_base: Path) -> Logits:
 def published(workshop: Workshop, manifest: Manifest) -> AdapterSource:
     """The adapter of a manifest as the store has it."""
     return workshop.store.resolve(manifest.reference)
+
+
+def bring(directory: Path, workshop: Workshop, **options: Any) -> Manifest:
+    return import_adapter(directory, workshop=workshop, **{"name": "old", "base": None, **options})
+
+
+def refusal(error: type[PlatformError], action: Callable[[], object]) -> str:
+    """The sentence and hint of the error that the action ends in."""
+    with pytest.raises(error) as caught:
+        action()
+    return f"{caught.value.message} | {caught.value.hint or ''}"
+
+
+def edit(directory: Path, **changes: Any) -> None:
+    """Changes settings in the folder's PEFT configuration."""
+    path = directory / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))

@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,39 +29,27 @@ from adapter_platform.core.errors import (
     AdapterCorrupt,
     AdapterNotFound,
     AdapterUnsupported,
-    BaseMismatch,
     BaseUnavailable,
     PlatformError,
     RecipeError,
     SchemeError,
-    UsageError,
 )
-from adapter_platform.core.exchange.exporting import export_adapter
-from adapter_platform.core.exchange.importing import import_adapter
-from adapter_platform.core.store.manifest import Manifest
 from adapter_platform.core.training.prepare import Workshop
 from adapter_platform.core.training.recipe import make_recipe, read_recipe
 from adapter_platform.plugins.testing import make_tiny_base
 
-from .conftest import NAMES, SEED, SEED_TARGETS, Logits, Stock, published, seed_config
-
-
-def bring(directory: Path, workshop: Workshop, **options: Any) -> Manifest:
-    return import_adapter(directory, workshop=workshop, **{"name": "old", "base": None, **options})
-
-
-def refusal(error: type[PlatformError], action: Callable[[], object]) -> str:
-    """The sentence and hint of the error that the action ends in."""
-    with pytest.raises(error) as caught:
-        action()
-    return f"{caught.value.message} | {caught.value.hint or ''}"
-
-
-def edit(directory: Path, **changes: Any) -> None:
-    """Changes settings in the folder's PEFT configuration."""
-    path = directory / "adapter_config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
+from .conftest import (
+    NAMES,
+    SEED,
+    SEED_TARGETS,
+    Logits,
+    Stock,
+    bring,
+    edit,
+    published,
+    refusal,
+    seed_config,
+)
 
 TASK = {"task_type": "SEQ_CLS"}
 METHODS = {
@@ -288,6 +275,17 @@ def test_a_method_that_this_peft_does_not_know_is_refused(stock: Stock, workshop
     assert "'SORA'" in refusal(AdapterUnsupported, lambda: bring(directory, workshop))
 
 
+@pytest.mark.parametrize("start", ["PiSSA_niter_4", "loftq", "of_tomorrow"])
+def test_a_start_that_is_not_known_to_leave_the_base_alone_is_refused(
+    start: str, stock: Stock, workshop: Workshop
+) -> None:
+    directory = stock()
+    edit(directory, init_lora_weights=start)
+    sentence = refusal(AdapterUnsupported, lambda: bring(directory, workshop))
+    assert f"begins from {start!r}" in sentence
+    assert workshop.store.names() == []
+
+
 def test_an_encoder_adapter_without_a_head_is_refused(stock: Stock, workshop: Workshop) -> None:
     directory = stock()
     path = directory / "adapter_model.safetensors"
@@ -447,78 +445,3 @@ def test_a_directory_that_is_none_is_refused(workshop: Workshop, tmp_path: Path)
     (tmp_path / "file").touch()
     assert "not there" in refusal(AdapterNotFound, lambda: bring(tmp_path / "no", workshop))
     assert "not a dir" in refusal(AdapterNotFound, lambda: bring(tmp_path / "file", workshop))
-
-
-# --- adapters of ours ---
-
-
-@pytest.fixture
-def exported(stock: Stock, workshop: Workshop, tmp_path: Path) -> Path:
-    """An adapter of ours, out of the store."""
-    source = published(workshop, bring(stock(), workshop))
-    return export_adapter(source, tmp_path / "out", format="platform", bases=workshop.bases)
-
-
-def test_an_exported_adapter_comes_back_file_by_file(exported: Path, workshop: Workshop) -> None:
-    original = Manifest.read(exported)
-    manifest = bring(exported, workshop, name="again")
-    assert manifest == replace(original, name="again")
-    assert workshop.store.verify("again") == []
-    assert bring(exported, workshop, name=None).reference == "old@2"
-
-
-def test_an_exported_adapter_needs_no_base_to_come_back(
-    exported: Path, workshop: Workshop, tiny_base: Path
-) -> None:
-    manifest = Manifest.read(exported)
-    replace(manifest, base=replace(manifest.base, id="/gone")).write(exported)
-    assert bring(exported, workshop, name="again").base.id == "/gone"
-
-
-def test_a_base_that_is_named_for_it_must_be_its_own(
-    exported: Path, workshop: Workshop, tiny_base_without_pooler: Path
-) -> None:
-    other = str(tiny_base_without_pooler)
-    assert "is another" in refusal(BaseMismatch, lambda: bring(exported, workshop, base=other))
-
-
-def test_where_its_base_lies_now_need_be_said_only_once(
-    exported: Path, workshop: Workshop, tiny_base: Path, tmp_path: Path
-) -> None:
-    moved = Path(shutil.copytree(tiny_base, tmp_path / "moved"))
-    manifest = Manifest.read(exported)
-    replace(manifest, base=replace(manifest.base, id="/gone")).write(exported)
-    back = bring(exported, workshop, name="again", base=str(moved))
-    assert back.base == replace(manifest.base, id=str(moved))
-    assert workshop.store.verify("again") == []
-    base, warning = workshop.bases.for_adapter(published(workshop, back).manifest)
-    assert (base.path, warning) == (moved, "")
-
-
-@pytest.mark.parametrize("name", ["head.safetensors", "adapter_config.json", "README.md"])
-def test_a_changed_file_is_refused(name: str, exported: Path, workshop: Workshop) -> None:
-    with (exported / name).open("ab") as file:
-        file.write(b" ")
-    sentence = refusal(AdapterCorrupt, lambda: bring(exported, workshop, name="again"))
-    assert f"{name} has changed" in sentence
-    assert workshop.store.names() == ["old"]
-
-
-def test_a_file_that_the_manifest_does_not_know_stays_behind(
-    exported: Path, workshop: Workshop
-) -> None:
-    (exported / ".DS_Store").touch()
-    manifest = bring(exported, workshop, name="again")
-    assert not (published(workshop, manifest).path / ".DS_Store").exists()
-
-
-def test_a_manifest_without_a_head_is_refused(exported: Path, workshop: Workshop) -> None:
-    (exported / "head.safetensors").unlink()
-    Manifest.read(exported).write(exported)
-    sentence = refusal(AdapterCorrupt, lambda: bring(exported, workshop, name="again"))
-    assert "lists no head.safetensors" in sentence
-
-
-def test_labels_cannot_be_given_to_it(exported: Path, workshop: Workshop) -> None:
-    with pytest.raises(UsageError):
-        bring(exported, workshop, labels=["a", "b", "c"])

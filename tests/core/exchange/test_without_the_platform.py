@@ -37,6 +37,11 @@ KINDS = (
     ("single", "cls", {"peft_method": "IA3"}),
     ("multi", "mean", {}),
     ("hierarchical", "pooler", {"peft_method": "LOHA"}),
+    ("single", "mean", {"peft_method": "PROMPT_TUNING"}),
+    ("single", "pooler", {"peft_method": "PROMPT_TUNING"}),
+    ("multi", "cls", {"peft_method": "P_TUNING"}),
+    ("single", "mean", {"peft_method": "PREFIX_TUNING"}),
+    ("hierarchical", "pooler", {"peft_method": "PREFIX_TUNING"}),
 )
 
 # Runs each card's block as it stands, its directories apart, and prints its logits.
@@ -69,7 +74,7 @@ def trained(
     workshop: Workshop, base: Path, data: str, kind: str, pooling: str, settings: dict[str, str]
 ) -> Manifest:
     request = TrainingRequest(
-        name=f"{kind}-{pooling}",
+        name=f"{kind}-{pooling}-{settings.get('peft_method', 'LORA')}",
         data={"all": data},
         recipe=make_recipe(
             {"pooling": pooling, "epochs": 2, "max_length": 48, "learning_rate": 0.01}, settings

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +121,66 @@ def test_everyone_whom_the_umask_allows_may_read_what_was_published(
     published = store.path("support", 2)
     modes = {(published / file).stat().st_mode for file in ("head.safetensors", FILE)}
     assert len(modes) == 1
+
+
+@pytest.mark.parametrize("new", ["Support", "SUPPORT", "DATA_ENG"])
+def test_a_name_that_is_another_but_for_capitals_is_refused_before_the_work(
+    new: str, store: Store, starters: Path, publish: Any
+) -> None:
+    store = Store(store.root, starters)
+    publish(store)
+    with pytest.raises(UsageError, match="beside") as caught, store.stage(new):
+        pytest.fail("somebody would have worked for nothing")
+    assert new.lower() in (caught.value.hint or "")
+    assert store.names() == ["data_eng", "support"]
+
+
+def test_a_name_taken_in_other_capitals_meanwhile_is_refused(store: Store, publish: Any) -> None:
+    with store.stage("Support") as staged:
+        (staged / "head.json").touch()
+        manifest = publish(store)
+        with pytest.raises(UsageError, match="'Support' beside 'support'"):
+            store.publish(staged, replace(manifest, name="Support"))
+    assert store.names() == ["support"]
+
+
+def test_names_that_already_lie_side_by_side_go_on(store: Store, publish: Any) -> None:
+    publish(store, "other")
+    publish(store)
+    for path in (store.root / "other").rglob("manifest.json"):
+        path.write_text(path.read_text(encoding="utf-8").replace('"other"', '"Support"'))
+    (store.root / "other").rename(store.root / "Support")
+    assert publish(store, "Support").version == 2
+    assert publish(store).version == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="such a file cannot be there")
+@pytest.mark.parametrize("name", ["C:head.json", "..\\head.json"])
+def test_a_file_whose_name_leads_elsewhere_on_windows_is_not_published(
+    name: str, store: Store, publish: Any
+) -> None:
+    manifest = publish(store)
+    with store.stage("support") as staged:
+        (staged / name).touch()
+        with pytest.raises(StoreError, match="elsewhere on Windows"):
+            store.publish(staged, manifest)
+
+
+def test_to_make_one_current_that_the_probe_beats_is_said(
+    store: Store, publish: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = publish(store)
+    with store.stage("support") as staged:
+        (staged / "head.json").touch()
+        store.publish(staged, replace(first, worse_than_probe=True))
+    publish(store)
+    caplog.clear()
+    assert store.rollback("support") == 2
+    store.promote("support", 3)
+    store.promote("support", 2)
+    assert store.rollback("support") == 1
+    said = "support@2 is worse than logistic regression on the frozen base (the probe)"
+    assert caplog.messages == [said, said]
 
 
 def test_links_and_empty_directories_are_not_published(

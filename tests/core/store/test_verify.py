@@ -46,7 +46,21 @@ def test_a_file_replaced_by_a_link_to_the_same_bytes_is_damage(
     assert store.verify("support") == ["head.json is a link"]
 
 
-@pytest.mark.parametrize("name", ["../2/head.json", "/etc/hostname", "report/../../x"])
+def test_a_file_behind_a_link_to_its_directory_is_damage(
+    store: Store, publish: Any, tmp_path: Path
+) -> None:
+    publish(store)
+    report = store.path("support", 1) / "report"
+    report.rename(tmp_path / "report")
+    report.symlink_to(tmp_path / "report")
+    assert "report/report.md lies behind a link" in store.verify("support")
+
+
+OUTSIDE = ["../2/head.json", "/etc/hostname", "report/../../x"]
+OUTSIDE += ["..\\2\\head.json", "C:\\Windows\\win.ini", "C:head.json", "\\\\host\\share\\x"]
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
 def test_a_manifest_that_points_outside_its_directory_is_damage(
     name: str, store: Store, publish: Any
 ) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from adapter_platform.core.bases import BaseRecord
 from adapter_platform.core.errors import DataError
 from adapter_platform.core.examples import load_examples
 from adapter_platform.core.registry import Registry
-from adapter_platform.core.store.manifest import BaseRecord, Manifest
+from adapter_platform.core.store.manifest import Manifest
 from adapter_platform.core.store.source import AdapterSource
 from adapter_platform.core.training.judge import stored_recipe, texts_to_judge
 from adapter_platform.core.training.recipe import make_recipe
@@ -58,10 +59,22 @@ def test_data_without_splits_is_judged_whole(
 ) -> None:
     other = write_texts(dict.fromkeys(TOPICS, 3), name="other", seed=4)
     judging = texts_to_judge(adapter, with_domain, data=other)
-    assert len(judging.examples) == 9
+    assert (len(judging.examples), judging.split) == (9, None)
     dataset = load_examples({"all": other}, with_domain, scheme=SCHEME)
     assert judging.data_fingerprint == dataset.fingerprint()
     assert len(judged(adapter, Registry(sources=with_domain.sources), data=other)) == 9
+
+
+def test_the_data_of_its_training_is_split_as_then_wherever_it_lies(
+    adapter: AdapterSource, with_domain: Registry, write_texts: WriteTexts
+) -> None:
+    path = write_texts(dict.fromkeys(TOPICS, 12), name="its own", seed=4)
+    dataset = load_examples({"all": path}, with_domain, scheme=SCHEME)
+    made = make_splits(dataset.examples, SCHEME, seed=5, val_share=0.1, test_share=0.3)
+    own = replace(adapter.manifest, data_fingerprint=dataset.fingerprint())
+    judging = texts_to_judge(replace(adapter, manifest=own), with_domain, data=path)
+    assert judging.split == "test"
+    assert set(judging.texts) == {example.text for example in made.test}
 
 
 def test_of_data_with_splits_the_one_that_is_asked_for_is_judged(
@@ -73,8 +86,9 @@ def test_of_data_with_splits_the_one_that_is_asked_for_is_judged(
     }
     assert len(judged(adapter, with_domain, data=parts)) == 6
     assert len(judged(adapter, with_domain, data=parts, split="train")) == 12
-    with pytest.raises(DataError, match="val"):
+    with pytest.raises(DataError, match="no texts in the split 'val'") as caught:
         judged(adapter, with_domain, data=parts, split="val")
+    assert caught.value.hint == "use --split train or test"
     marked = write_texts({"login": 3}, name="c", seed=6, split="test")
     assert len(judged(adapter, with_domain, data=marked)) == 3
 

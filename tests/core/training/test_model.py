@@ -263,7 +263,7 @@ def test_wrapping_warns_of_nothing(
     base = Bases(Registry(), tmp_path).resolve(directory)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        wrap(load_encoder(base, CPU), peft_config(make_recipe(), "mean", base.id))
+        wrap(load_encoder(base, CPU), peft_config(make_recipe(), "mean", base.id, 100))
 
 
 # What is refused
@@ -271,7 +271,7 @@ def test_wrapping_warns_of_nothing(
 
 def refusal(pooling: Any = "mean", **settings: Any) -> RecipeError:
     with pytest.raises(RecipeError) as error:
-        peft_config(make_recipe(settings), pooling, "tiny")
+        peft_config(make_recipe(settings), pooling, "tiny", 100)
     return error.value
 
 
@@ -305,7 +305,7 @@ def test_copies_of_the_bases_layers_are_refused() -> None:
     assert "modules_to_save" in refusal(peft={"modules_to_save": ["pooler"]}).message
 
 
-@pytest.mark.parametrize("method", ["POLY", "XLORA", "CPT"])
+@pytest.mark.parametrize("method", ["POLY", "XLORA", "CPT", "SHADOW"])
 def test_a_method_that_needs_more_than_a_text_is_refused(method: str) -> None:
     assert refusal(peft_method=method).message.startswith(f"{method} cannot train a classifier")
 
@@ -324,9 +324,9 @@ def test_what_the_platform_itself_decides_is_no_setting(name: str) -> None:
         {"peft": {"target_modules": ["nothing"]}},
         {"peft": {"target_modules": "("}},
         {"peft": {"bias": "some"}},
-        {"peft_method": "ADALORA"},
         {"peft_method": "VBLORA"},
-        {"peft_method": "PREFIX_TUNING"},
+        {"peft_method": "PREFIX_TUNING", "peft": {"num_virtual_tokens": 200}},
+        {"peft_method": "TRAINABLE_TOKENS", "peft": {"token_indices": [100_000]}},
     ],
     ids=str,
 )

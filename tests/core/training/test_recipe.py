@@ -10,6 +10,7 @@ import pytest
 from adapter_platform.core.errors import RecipeError, UsageError
 from adapter_platform.core.training.recipe import (
     FILE,
+    PRESETS,
     Recipe,
     make_recipe,
     parse_setting,
@@ -36,7 +37,15 @@ def test_the_seed_preset_is_the_seed() -> None:
     assert recipe.head == "trained"
     assert recipe.base_dropout is None
     assert recipe.class_weights == "none"
+    assert recipe.weight_decay == 0.01
+    assert recipe.label_smoothing == 0
+    assert recipe.typos == 0
     assert not recipe.label_texts
+
+
+def test_the_seed_preset_stays_what_it_is_when_defaults_change() -> None:
+    """All but where it trains, the method's settings, and who watches."""
+    assert set(Recipe.model_fields) - set(PRESETS["seed"]) == {"base", "peft", "report_to"}
 
 
 def test_later_layers_win_and_peft_settings_are_merged_key_by_key() -> None:
@@ -152,6 +161,11 @@ def test_a_setting_without_key_or_equals_sign_is_a_usage_error(text: str) -> Non
         {"peft": "r=4"},
         {"peft_method": 5},
         {"seed": "x"},
+        {"seed": -1},
+        {"seed": 2**32},
+        {"epochs": True},
+        {"learning_rate": True},
+        {"base_dropout": False},
     ],
     ids=str,
 )

