@@ -17,7 +17,7 @@ BOTH = ("multilingual", "minilm")
 Judge = Literal["at most", "at least"]
 
 
-class NotHere(Exception):  # noqa: N818 - a reason, not an error
+class NotHere(Exception):
     """A peer is not on this machine; the message says how to get it."""
 
 

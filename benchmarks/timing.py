@@ -1,4 +1,4 @@
-"""Two ways of doing the same, timed turn by turn, so that whatever else the machine does hits both."""
+"""Ways of doing the same, timed turn by turn, so that what else the machine does hits all."""
 
 from __future__ import annotations
 
@@ -13,37 +13,42 @@ WARM_UPS = 2
 # The worker threads of whoever ran last spin for a moment, on the cores that the next one needs.
 PAUSE = 0.005
 
-Call = Callable[[], object]
+Clocked = Callable[[], float]
 
 
 def interleave(
-    calls: Sequence[Call], rounds: int, *, warm_ups: int = WARM_UPS, pause: float = PAUSE
+    calls: Sequence[Clocked], rounds: int, *, warm_ups: int = WARM_UPS, pause: float = PAUSE
 ) -> list[list[float]]:
     """Seconds of each call in each round: ``times[call][round]``.
 
     Every other round runs the calls in reverse order.
 
     Args:
+        calls: each does its work and says how long that took; see `clocked`.
         warm_ups: rounds before those that count.
         pause: seconds of rest before each call.
     """
     times: list[list[float]] = [[] for _ in calls]
+    places = range(len(calls))
     with quiet_collector():
         for number in range(warm_ups + rounds):
-            order = range(len(calls)) if number % 2 == 0 else reversed(range(len(calls)))
-            for place in order:
+            for place in places if number % 2 == 0 else reversed(places):
                 time.sleep(pause)
-                seconds = timed(calls[place])
+                seconds = calls[place]()
                 if number >= warm_ups:
                     times[place].append(seconds)
     return times
 
 
-def timed(call: Call) -> float:
-    """Seconds that a call takes."""
-    began = time.perf_counter()
-    call()
-    return time.perf_counter() - began
+def clocked(call: Callable[[], object]) -> Clocked:
+    """The call, saying how long it took."""
+
+    def seconds() -> float:
+        began = time.perf_counter()
+        call()
+        return time.perf_counter() - began
+
+    return seconds
 
 
 @contextmanager

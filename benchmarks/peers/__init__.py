@@ -1,1 +1,1 @@
-"""Others who answer the same texts with the same adapters; one file a peer, in its best settings."""
+"""Others who answer the same texts with the same adapters, in their best settings; one a file."""

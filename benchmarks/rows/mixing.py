@@ -5,11 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..fixtures.adapters import WITHOUT_ATTENTION_OUTPUT, Shape
 from ..fixtures.texts import dealt, random_tokens
+from ..peers.adapterhub import AdapterHub
 from ..peers.floor import floor
 from ..peers.peft_model import by_name, grouped
 from ..peers.polylora_model import polylora
 from ..row import Measured, Row
+from ..timing import clocked
 
 if TYPE_CHECKING:
     from adapter_platform.core.engine.protocol import Row as EngineRow
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from ..bench import Bench
 
 TEXTS, LENGTH, LOADED = 32, 16, 64
+WITHOUT = Shape(modules=WITHOUT_ATTENTION_OUTPUT)
 
 
 def batch(bench: Bench, used: int) -> tuple[list[AdapterSource], list[EngineRow]]:
@@ -50,6 +54,17 @@ def over_names(used: int, bench: Bench) -> Measured:
 def over_polylora(used: int, bench: Bench) -> Measured:
     sources, rows = batch(bench, used)
     return bench.compare_answers(rows, polylora(bench, sources, rows))
+
+
+def over_adapterhub(used: int, bench: Bench) -> Measured:
+    """Both without the adapters' part at the attention's output, where AdapterHub has none."""
+    sources = bench.adapters(LOADED, WITHOUT)
+    tokens = random_tokens(bench.base, TEXTS, LENGTH)
+    rows = sorted(dealt(tokens, sources[:used]), key=lambda row: row.adapter.path)
+    engine = bench.engine
+    with AdapterHub(bench, sources, rows, WITHOUT.rank) as peer:
+        bench.check(rows, peer.logits())
+        return bench.compare_clocked(clocked(lambda: engine.logits(rows)), peer.seconds)
 
 
 WHAT = "32 texts x 16 tokens over {} of 64 adapters"
@@ -98,6 +113,17 @@ ROWS = (
             f"{WHAT.format(used)}: speed-up",
             "PolyLoRA",
             partial(over_polylora, used),
+            "at least",
+            *bounds,
+        )
+        for used, bounds in OTHERS.items()
+    ),
+    *(
+        Row(
+            f"adapterhub-{used}",
+            f"{WHAT.format(used)}: speed-up",
+            "AdapterHub, BatchSplit",
+            partial(over_adapterhub, used),
             "at least",
             *bounds,
         )
