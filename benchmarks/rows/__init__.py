@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
-from . import mixing
+from . import bulk, exactness, hooks, loading, memory, mixing, one_shot, padding
 
-ROWS = (*mixing.ROWS,)
+ROWS = (
+    *mixing.ROWS,
+    *padding.ROWS,
+    *loading.ROWS,
+    *one_shot.ROWS,
+    *exactness.ROWS,
+    *bulk.ROWS,
+    *memory.ROWS,
+    *hooks.ROWS,
+)

@@ -1,0 +1,133 @@
+"""Many texts: the rate of a stream beside the engine's own, and what a long file takes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adapter_platform.core.platform import Platform
+from adapter_platform.plugins.testing import make_tiny_base
+
+from ..bench import Bench, Options, WrongAnswer
+from ..fixtures.stores import fill
+from ..fixtures.texts import dealt, real_texts, tokenized
+from ..row import DEFAULT, Measured, NotHere, Row
+from ..timing import clocked, interleave
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ADAPTERS = 4
+SLICES, TEXTS = 10, 10_000
+QUICK_SLICES, QUICK_TEXTS = 3, 1_500
+LINES, QUICK_LINES = 100_000, 10_000
+CHECKED = 64
+
+
+def stream_rate(bench: Bench) -> Measured:
+    """Texts in, predictions out, beside tokens in, logits out; slice by slice in turn."""
+    quick = bench.options.quick
+    slices, size = (QUICK_SLICES, QUICK_TEXTS) if quick else (SLICES, TEXTS)
+    settings = bench.settings.model_copy(update={"store": bench.scratch / "bulk"})
+    sources = bench.adapters(ADAPTERS)
+    fill(settings.store, sources)
+    names = [source.manifest.name for source in sources]
+    texts = real_texts(slices * size)
+    limit = sources[0].manifest.max_length
+    rows = dealt(tokenized(bench.base, texts, limit), sources)
+    pairs = [(text, names[i % ADAPTERS]) for i, text in enumerate(texts)]
+    with Platform(settings, bench.registry) as platform:
+        answers = list(platform.classify_stream(pairs[:CHECKED]))
+        logits = bench.engine.logits(rows[:CHECKED])
+        classes = sources[0].manifest.scheme.classes
+        labels = [classes[row.argmax()] for row in logits]
+        if [answer.label for answer in answers] != labels:
+            raise WrongAnswer("the stream and the engine give different labels")
+        parts = [slice(start, start + size) for start in range(0, len(texts), size)]
+        mine, theirs = iter(parts), iter(parts)
+
+        def ours() -> None:
+            for _ in platform.classify_stream(pairs[next(mine)]):
+                pass
+
+        def engines() -> None:
+            bench.engine.logits(rows[next(theirs)])
+
+        times = interleave([clocked(ours), clocked(engines)], slices, warm_ups=0)
+    note = (
+        f"{len(texts):,} texts over {ADAPTERS} adapters; ours {size * slices / sum(times[0]):.0f}/s"
+    )
+    return Measured(*times, note=note)
+
+
+def peak_memory(bench: Bench) -> Measured:
+    """``platform classify --input FILE --output FILE`` on a tiny base, whose own memory hides
+    nothing.
+    """
+    if not sys.platform.startswith("linux"):
+        raise NotHere("peak memory is counted as Linux does")
+    short = QUICK_LINES if bench.options.quick else LINES
+    folder = bench.scratch / "lines"
+    tiny = make_tiny_base(folder / "tiny")
+    options = Options(threads=1, rounds=1)
+    side = Bench(str(tiny), options, folder)
+    try:
+        fill(folder / "store", side.adapters(1))
+    finally:
+        side.close()
+    sizes = [_peak(folder, count) for count in (10 * short, short)]
+    note = f"{10 * short:,} lines over {short:,}, a tiny base"
+    return Measured(sizes[:1], sizes[1:], unit="bytes", note=note)
+
+
+def _peak(folder: Path, lines: int) -> float:
+    """Bytes that the process has had in memory at most."""
+    source, target = folder / f"{lines}.txt", folder / f"{lines}.jsonl"
+    with source.open("w", encoding="utf-8") as file:
+        file.writelines(_lines(lines))
+    command = ["-m", "adapter_platform.cli", "classify", "--quiet"]
+    command += ["--adapter", "lora_0000", "--input", str(source), "--output", str(target)]
+    environment = os.environ | {"PLATFORM_STORE": str(folder / "store"), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([sys.executable, *command], env=environment, cwd=folder)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"platform classify has failed with {process.returncode}")
+    with target.open(encoding="utf-8") as file:
+        answered = sum(1 for _ in file)
+    if answered != lines:
+        raise WrongAnswer(f"{lines} lines have {answered} answers")
+    source.unlink()
+    target.unlink()
+    return used.ru_maxrss * 1024.0  # kibibytes on Linux
+
+
+def _lines(count: int) -> Iterator[str]:
+    return (f"line {number % 97} of {number % 89}\n" for number in range(count))
+
+
+ROWS = (
+    Row(
+        "bulk-rate",
+        "a stream of real questions: rate",
+        "the engine on tokens in memory",
+        stream_rate,
+        "at least",
+        0.85,
+        0.95,
+        DEFAULT,
+    ),
+    Row(
+        "bulk-memory",
+        "peak memory of a file ten times as long",
+        "the shorter file",
+        peak_memory,
+        "at most",
+        1.05,
+        1.01,
+        DEFAULT,
+    ),
+)
