@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -51,6 +52,8 @@ def main(
     """Measure how fast, small and exact the engines are, beside named peers."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    # PEFT asks transformers for it by its old name.
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
     from . import report
     from .bench import Options
     from .rows import ROWS

@@ -17,7 +17,7 @@ from adapter_platform.core.engine.encoder import load_encoder
 from adapter_platform.core.engine.packed import PackedEngine
 from adapter_platform.core.engine.protocol import Row
 from adapter_platform.core.registry import NullListener
-from adapter_platform.core.settings import Settings
+from adapter_platform.core.settings import load_settings
 from adapter_platform.core.store.source import AdapterSource
 from adapter_platform.plugins.manager import load_plugins
 
@@ -68,7 +68,7 @@ class Bench:
     def __init__(self, base_id: str, options: Options, scratch: Path) -> None:
         self.options = options
         self.scratch = scratch
-        self.settings = Settings(store=scratch / "store", threads=options.threads)
+        self.settings = load_settings(store=scratch / "store", threads=options.threads)
         self.registry = load_plugins(self.settings).registry
         self.base: Base = Bases(self.registry, self.settings.cache).resolve(base_id)
         self._kept: dict[object, Any] = {}

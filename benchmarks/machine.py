@@ -12,10 +12,11 @@ PACKAGES = ("adapter-platform", "torch", "transformers", "peft", "numpy", "polyl
 
 
 def facts(threads: int) -> dict[str, Any]:
-    """What a reader needs to place a figure."""
+    """What a reader needs to place a figure; `load` is what the machine did before."""
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "threads": threads,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),

@@ -10,12 +10,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 Object = dict[str, Any]
 
@@ -30,24 +33,36 @@ def write_json(results: Sequence[Object], path: Path) -> None:
 
 def table(results: Sequence[Object]) -> Table:
     """Rows with their bounds; what could not be measured says why."""
-    drawn = Table("what", "base", "peer", "ratio", "must", "aim", "", box=None, pad_edge=False)
-    for column in (3, 4, 5):
-        drawn.columns[column].justify = "right"
-        drawn.columns[column].no_wrap = True
-    for row in results:
-        sign = SIGNS[row["judge"]]
-        ratio = "" if row["ratio"] is None else figure(row["ratio"])
-        bounds = [f"{sign} {figure(row[key])}" if row[key] else "" for key in ("must", "aim")]
-        title = row["title"] + (f" ({row['note']})" if row.get("note") else "")
-        drawn.add_row(title, row["base"], row["peer"], ratio, *bounds, verdict(row))
+    drawn = Table("what", "beside", "ratio", "must", "aim", "", box=None, pad_edge=False)
+    for column in drawn.columns[2:]:
+        column.no_wrap = True
+        column.justify = "right"
+    for base, rows in groupby(results, key=itemgetter("base")):
+        drawn.add_row()
+        drawn.add_row(f"on {base}", style="bold")
+        for row in rows:
+            bounds = [bound(row, key) for key in ("must", "aim")]
+            ratio = "" if row["ratio"] is None else figure(row["ratio"])
+            drawn.add_row(Text(described(row)), row["peer"], ratio, *bounds, verdict(row))
     return drawn
 
 
+def described(row: Object) -> str:
+    """The title, and what has to be known of the figure."""
+    remarks = [row["missing"]] if row["missing"] else [row["note"]] if row["note"] else []
+    return "\n  ".join([row["title"], *remarks])
+
+
+def bound(row: Object, key: str) -> str:
+    """``<= 1.15``; empty where there is none."""
+    return "" if row[key] is None else f"{SIGNS[row['judge']]} {figure(row[key])}"
+
+
 def verdict(row: Object) -> str:
-    """One word, or why there is none."""
+    """A word; empty where no must is set, or none applies."""
     if row["missing"]:
-        return str(row["missing"])
-    return {True: "met", False: "MISSED", None: "not judged"}[row["meets"]]
+        return "not here"
+    return {True: "met", False: "MISSED", None: ""}[row["meets"]]
 
 
 def figure(value: float) -> str:

@@ -48,7 +48,7 @@ class Row:
         judge: ``at most``: the ratio is ours over the peer's; ``at least``: a speed-up, the peer's
             over ours.
         must, aim: bounds of the ratio; None: shown, not judged.
-        bases: on which bases.
+        bases: on which bases, the quickest last.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Result:
     row: Row
     base: str
     measured: Measured | None = None
-    missing: str = ""
+    missing: str = ""  # how to get the peer
     seconds: float = 0.0
     machine: dict[str, Any] = field(default_factory=dict)
 
@@ -103,6 +103,7 @@ class Result:
             "aim": self.row.aim,
             "meets": self.meets,
             "missing": self.missing,
+            "note": "" if self.measured is None else self.measured.note,
         }
         if self.measured is not None:
             found |= _figures(self.measured, *self._sides(self.measured))
@@ -112,7 +113,6 @@ class Result:
 def _figures(measured: Measured, above: list[float], below: list[float]) -> dict[str, Any]:
     low, high = bootstrap(above, below)
     found: dict[str, Any] = {
-        "note": measured.note,
         "rounds": len(measured.ours),
         "unit": measured.unit,
         "ours": percentiles(measured.ours),

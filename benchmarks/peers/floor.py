@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 
 def merged(bench: Bench, source: AdapterSource) -> Any:
-    """The base with the adapter's products added to its weights."""
-    encoder = copy.deepcopy(bench.encoder())
+    """The base with the adapter's products added to its weights; embeddings are everyone's."""
+    encoder = bench.encoder()
+    embeddings = {id(tensor): tensor for tensor in encoder.embeddings.parameters()}
+    encoder = copy.deepcopy(encoder, embeddings)
     return PeftModel.from_pretrained(encoder, str(source.path)).merge_and_unload().eval()
 
 

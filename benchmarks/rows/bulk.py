@@ -8,17 +8,21 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adapter_platform.core.engine.encoder import building_quietly
 from adapter_platform.core.platform import Platform
 from adapter_platform.plugins.testing import make_tiny_base
 
 from ..bench import Bench, Options, WrongAnswer
-from ..fixtures.stores import fill
+from ..fixtures.stores import filled
 from ..fixtures.texts import dealt, real_texts, tokenized
 from ..row import DEFAULT, Measured, NotHere, Row
 from ..timing import clocked, interleave
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from adapter_platform.core.engine.protocol import Row as EngineRow
+    from adapter_platform.core.predictions import Prediction
 
 ADAPTERS = 4
 SLICES, TEXTS = 10, 10_000
@@ -31,21 +35,16 @@ def stream_rate(bench: Bench) -> Measured:
     """Texts in, predictions out, beside tokens in, logits out; slice by slice in turn."""
     quick = bench.options.quick
     slices, size = (QUICK_SLICES, QUICK_TEXTS) if quick else (SLICES, TEXTS)
-    settings = bench.settings.model_copy(update={"store": bench.scratch / "bulk"})
     sources = bench.adapters(ADAPTERS)
-    fill(settings.store, sources)
+    store = filled(bench.scratch / "bulk", sources)
+    settings = bench.settings.model_copy(update={"store": store.root})
     names = [source.manifest.name for source in sources]
     texts = real_texts(slices * size)
     limit = sources[0].manifest.max_length
     rows = dealt(tokenized(bench.base, texts, limit), sources)
     pairs = [(text, names[i % ADAPTERS]) for i, text in enumerate(texts)]
     with Platform(settings, bench.registry) as platform:
-        answers = list(platform.classify_stream(pairs[:CHECKED]))
-        logits = bench.engine.logits(rows[:CHECKED])
-        classes = sources[0].manifest.scheme.classes
-        labels = [classes[row.argmax()] for row in logits]
-        if [answer.label for answer in answers] != labels:
-            raise WrongAnswer("the stream and the engine give different labels")
+        _check(list(platform.classify_stream(pairs[:CHECKED])), rows, bench)
         parts = [slice(start, start + size) for start in range(0, len(texts), size)]
         mine, theirs = iter(parts), iter(parts)
 
@@ -56,11 +55,17 @@ def stream_rate(bench: Bench) -> Measured:
         def engines() -> None:
             bench.engine.logits(rows[next(theirs)])
 
-        times = interleave([clocked(ours), clocked(engines)], slices, warm_ups=0)
-    note = (
-        f"{len(texts):,} texts over {ADAPTERS} adapters; ours {size * slices / sum(times[0]):.0f}/s"
-    )
-    return Measured(*times, note=note)
+        stream, engine = interleave([clocked(ours), clocked(engines)], slices, warm_ups=0)
+    rate = len(texts) / sum(stream)
+    note = f"{len(texts):,} texts over {ADAPTERS} adapters; ours {rate:.0f} a second"
+    return Measured(stream, engine, note=note)
+
+
+def _check(answers: list[Prediction], rows: list[EngineRow], bench: Bench) -> None:
+    logits = bench.engine.logits(rows[: len(answers)])
+    for answer, row, found in zip(answers, rows, logits, strict=False):
+        if answer.label != row.adapter.manifest.scheme.classes[found.argmax()]:
+            raise WrongAnswer("the stream and the engine give different labels")
 
 
 def peak_memory(bench: Bench) -> Measured:
@@ -71,13 +76,11 @@ def peak_memory(bench: Bench) -> Measured:
         raise NotHere("peak memory is counted as Linux does")
     short = QUICK_LINES if bench.options.quick else LINES
     folder = bench.scratch / "lines"
-    tiny = make_tiny_base(folder / "tiny")
-    options = Options(threads=1, rounds=1)
-    side = Bench(str(tiny), options, folder)
-    try:
-        fill(folder / "store", side.adapters(1))
-    finally:
-        side.close()
+    with building_quietly():
+        tiny = make_tiny_base(folder / "tiny")
+    side = Bench(str(tiny), Options(threads=1, rounds=1), folder)
+    filled(folder / "store", side.adapters(1))
+    side.close()
     sizes = [_peak(folder, count) for count in (10 * short, short)]
     note = f"{10 * short:,} lines over {short:,}, a tiny base"
     return Measured(sizes[:1], sizes[1:], unit="bytes", note=note)

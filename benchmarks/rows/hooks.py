@@ -11,7 +11,7 @@ from adapter_platform.core.predictions import Prediction
 from adapter_platform.plugins.hookspecs import hookimpl
 from adapter_platform.plugins.manager import load_plugins
 
-from ..fixtures.stores import fill
+from ..fixtures.stores import filled
 from ..fixtures.texts import real_texts
 from ..row import DEFAULT, Measured, Row
 from ..timing import clocked, interleave
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from ..bench import Bench
 
 TEXTS = 32
-STORE = "hooks"
 
 
 class Bystander:
@@ -35,9 +34,9 @@ class Bystander:
 
 def listened(count: int, bench: Bench) -> Measured:
     """32 questions through `Platform.classify`, with `count` hooks and without any listener."""
-    settings = bench.settings.model_copy(update={"store": bench.scratch / STORE})
     (source,) = bench.adapters(1)
-    bench.keep(STORE, lambda: fill(settings.store, [source]) or True)
+    store = bench.keep("hooks", lambda: filled(bench.scratch / "hooks", [source]))
+    settings = bench.settings.model_copy(update={"store": store.root})
     plugins = load_plugins(settings, {f"bystander{i}": Bystander() for i in range(count)})
     texts = real_texts(TEXTS)
 

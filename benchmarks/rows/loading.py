@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ from adapter_platform.core.engine.protocol import Row as EngineRow
 from adapter_platform.core.engine.resident import Residents
 from adapter_platform.core.engine.torch_weights import TorchLora
 
-from ..bench import CPU, ROOM, WrongAnswer
+from ..bench import CPU, ROOM, check_alike
 from ..fixtures.adapters import QUERY_VALUE, Shape, renamed
 from ..fixtures.texts import dealt, random_tokens
 from ..row import BOTH, DEFAULT, Measured, Row
@@ -25,7 +26,7 @@ from ..timing import Clocked, clocked, interleave
 if TYPE_CHECKING:
     from adapter_platform.core.store.source import AdapterSource
 
-    from ..bench import Bench
+    from ..bench import Bench, FloatArray
 
 LOADS, QUICK_LOADS = 200, 30
 MANY, QUICK_MANY = 10_000, 1_000
@@ -52,8 +53,8 @@ def load_many(bench: Bench) -> Measured:
         model = PeftModel.from_pretrained(encoder, str(sources[0].path), sources[0].manifest.name)
         ours.get(sources[0])
         for source in sources[1:]:
-            mine += clocked(lambda source=source: ours.get(source))()
-            theirs += clocked(lambda source=source: _load_into(model, source))()
+            mine += clocked(partial(ours.get, source))()
+            theirs += clocked(partial(_load_into, model, source))()
     note = f"the sum of {count} loads, once"
     return Measured([mine], [theirs], judged=not bench.options.quick, note=note)
 
@@ -79,7 +80,7 @@ def load_last(bench: Bench) -> Measured:
 
 
 def _one_more(held: Residents[TorchLora], source: AdapterSource) -> Clocked:
-    load = clocked(lambda: held.get(source))
+    load = clocked(partial(held.get, source))
 
     def seconds() -> float:
         took = load()
@@ -99,9 +100,8 @@ def many_loaded(bench: Bench) -> Measured:
         engine.logits([EngineRow(start, source) for source in held])
     rows = dealt(random_tokens(bench.base, TEXTS, LENGTH), thousand[:USED])
     _same(many.logits(rows), few.logits(rows))
-    return bench.compare(
-        lambda: many.logits(rows), lambda: few.logits(rows), note=f"{TEXTS} texts over {USED}"
-    )
+    ours, peer = partial(many.logits, rows), partial(few.logits, rows)
+    return bench.compare(ours, peer, note=f"{TEXTS} texts over {USED}")
 
 
 def evicting(bench: Bench) -> Measured:
@@ -140,9 +140,8 @@ def _each(
     return call
 
 
-def _same(ours: list[np.ndarray], others: list[np.ndarray]) -> None:
-    if not np.allclose(np.stack(ours), np.stack(others), rtol=0, atol=1e-3):
-        raise WrongAnswer("two engines answer the same rows differently")
+def _same(ours: Sequence[FloatArray], others: Sequence[FloatArray]) -> None:
+    check_alike(np.stack(ours), np.stack(others))
 
 
 ROWS = (

@@ -9,6 +9,7 @@ from ..fixtures.adapters import WITHOUT_ATTENTION_OUTPUT, Shape
 from ..fixtures.texts import dealt, random_tokens
 from ..peers.adapterhub import AdapterHub
 from ..peers.floor import floor
+from ..peers.merged_models import merged_models
 from ..peers.peft_model import by_name, grouped
 from ..peers.polylora_model import polylora
 from ..row import Measured, Row
@@ -39,6 +40,11 @@ def over_floor(used: int, bench: Bench) -> Measured:
     bench.check([row for row in rows if row.adapter is sources[0]], answer()[::used])
     engine = bench.engine
     return bench.compare(lambda: engine.logits(rows), answer)
+
+
+def over_models(used: int, bench: Bench) -> Measured:
+    _, rows = batch(bench, used)
+    return bench.compare_answers(rows, merged_models(bench, rows))
 
 
 def over_grouped(used: int, bench: Bench) -> Measured:
@@ -117,6 +123,17 @@ ROWS = (
             *bounds,
         )
         for used, bounds in OTHERS.items()
+    ),
+    *(
+        Row(
+            f"model-each-{used}",
+            f"{WHAT.format(used)}: speed-up",
+            "one merged model an adapter",
+            partial(over_models, used),
+            "at least",
+            None,
+        )
+        for used in (8, 32)
     ),
     *(
         Row(
