@@ -60,7 +60,7 @@ def main(
     from .running import chosen, run
 
     try:
-        rows = chosen(ROWS, only or [])
+        rows = chosen(ROWS, only or [], quick)
     except KeyError as unknown:
         names = ", ".join(row.name for row in ROWS)
         raise typer.BadParameter(f"no row is called {unknown}; there are {names}") from unknown

@@ -15,8 +15,10 @@ from .machine import facts
 from .row import NotHere, Result, Row
 
 
-def chosen(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
-    """The rows whose names match one of the patterns (``floor-*``); all rows without patterns.
+def chosen(rows: Sequence[Row], names: Sequence[str], quick: bool) -> list[Row]:
+    """The rows whose names match one of the patterns (``floor-*``).
+
+    Without patterns all rows, in a quick run only those with a must.
 
     Raises:
         KeyError: a pattern matches none.
@@ -24,7 +26,9 @@ def chosen(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
     for name in names:
         if not any(fnmatch.fnmatch(row.name, name) for row in rows):
             raise KeyError(name)
-    return [row for row in rows if not names or any(fnmatch.fnmatch(row.name, n) for n in names)]
+    if not names:
+        return [row for row in rows if row.must is not None or not quick]
+    return [row for row in rows if any(fnmatch.fnmatch(row.name, name) for name in names)]
 
 
 def run(

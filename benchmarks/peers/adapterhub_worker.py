@@ -19,7 +19,9 @@ from adapters import AdapterSetup, LoRAConfig
 from adapters.composition import BatchSplit
 from safetensors.torch import load_file
 from transformers import AutoModel
+from transformers.utils import logging
 
+logging.set_verbosity_error()
 KEY = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<half>[AB])\.weight")
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 TEXT = "数据清洗流程是什么？"
 PLUGINS = 3
-QUICK_ROUNDS = 3
+QUICK_ROUNDS = 2
 
 
 def one_shot(bench: Bench) -> Measured:

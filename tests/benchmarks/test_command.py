@@ -33,7 +33,7 @@ def command(tiny_base: Path) -> Command:
     return run
 
 
-def row(name: str, ours: float, judge: Any = "at most", must: float = 1.0) -> Row:
+def row(name: str, ours: float, judge: Any = "at most", must: float | None = 1.0) -> Row:
     def measure(bench: Bench) -> Measured:
         return Measured([ours], [1.0])
 
@@ -90,6 +90,14 @@ def test_rows_are_chosen_by_pattern_and_unknown_ones_named(
     unknown = command("--only", "ceiling")
     assert unknown.exit_code == 2
     assert "ceiling" in unknown.stderr
+
+
+def test_a_quick_run_leaves_out_what_no_must_judges_unless_it_is_asked_for(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given(monkeypatch, row("judged", 0.5), row("shown", 0.5, must=None))
+    assert "the row shown" not in command().stdout
+    assert "the row shown" in command("--only", "shown").stdout
 
 
 def test_real_rows_run_and_are_written_down(command: Command, tmp_path: Path) -> None:
