@@ -48,7 +48,8 @@ class Row:
         judge: ``at most``: the ratio is ours over the peer's; ``at least``: a speed-up, the peer's
             over ours.
         must, aim: bounds of the ratio; None: shown, not judged.
-        bases: on which bases, the quickest last.
+        bases: on which bases.
+        quick_base: on which in a quick run.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Row:
     must: float | None
     aim: float | None = None
     bases: tuple[str, ...] = BOTH
+    quick_base: str = "minilm"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ..bench import Bench
 
-TEXTS, ADAPTERS, QUICK_ADAPTERS = 64, 16, 3
+TEXTS, ADAPTERS, QUICK_ADAPTERS = 32, 16, 3
 LARGE = 5.0  # at least one logit of each adapter is
 CLEAR = 1e-4  # margins at which the label may not depend on float32
 

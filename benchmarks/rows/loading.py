@@ -33,7 +33,7 @@ MANY, QUICK_MANY = 10_000, 1_000
 SMALL = Shape(rank=1, modules=QUERY_VALUE)
 FILES = 64
 TEXTS, LENGTH, USED = 32, 16, 8
-REQUESTS = 4
+REQUESTS = 2
 
 
 def residents(bench: Bench) -> Residents[TorchLora]:

@@ -89,5 +89,6 @@ ROWS = (
         8.0,
         15.0,
         DEFAULT,
+        quick_base="multilingual",
     ),
 )

@@ -120,7 +120,7 @@ def test_the_rows_that_are_asked_for_are_declared_once_and_with_reachable_aims()
     names = [row.name for row in rows]
     assert len(set(names)) == len(names)
     for declared in rows:
-        assert set(declared.bases) <= set(BOTH)
+        assert {*declared.bases, declared.quick_base} <= set(BOTH)
         if declared.must is not None and declared.aim is not None:
             closer = declared.aim < declared.must
             assert closer is (declared.judge == "at most"), declared.name
