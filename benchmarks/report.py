@@ -49,8 +49,7 @@ def table(results: Sequence[Object]) -> Table:
 
 def described(row: Object) -> str:
     """The title, and what has to be known of the figure."""
-    remarks = [row["missing"]] if row["missing"] else [row["note"]] if row["note"] else []
-    return "\n  ".join([row["title"], *remarks])
+    return f"{row['title']}\n  {row['note']}" if row["note"] else str(row["title"])
 
 
 def bound(row: Object, key: str) -> str:
@@ -81,20 +80,26 @@ def caption(results: Sequence[Object]) -> str:
 
 def show(results: Sequence[Object], console: Console) -> None:
     console.print(table(results))
+    missing = {row["peer"]: row["missing"] for row in results if row["missing"]}
+    for peer, how in missing.items():
+        console.print(f"\nNot here: {peer}. {how}", highlight=False, markup=False)
     if results:
-        console.print(caption(results), highlight=False)
+        console.print(f"\n{caption(results)}", highlight=False, markup=False)
 
 
 def plot(results: Sequence[Object], path: Path) -> None:
     """Each ratio over its must, on a logarithmic axis: left of one is met."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import StrMethodFormatter
 
     judged = [row for row in results if row["ratio"] and row["must"]][::-1]
     drawn = Figure(figsize=(9, 1.2 + 0.28 * len(judged)), layout="constrained")
     FigureCanvasAgg(drawn)
     axes = drawn.add_subplot()
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
     axes.axvline(1, color="black", linewidth=0.8)
     for place, row in enumerate(judged):
         at_most = row["judge"] == "at most"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 WORKER = Path(__file__).with_name("adapterhub_worker.py")
 HOW = (
-    "its adapters 1.3 needs transformers 4.57, so make it an environment of its own: "
+    "adapters 1.3 needs transformers 4.57, so make it an environment of its own: "
     "python -m venv DIR && DIR/bin/pip install torch adapters==1.3.0; then --adapterhub "
     "DIR/bin/python"
 )

@@ -6,12 +6,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adapter_platform.core.engine.encoder import building_quietly
 from adapter_platform.core.platform import Platform
 from adapter_platform.plugins.testing import make_tiny_base
 
+from .. import peak_memory as peak_script
 from ..bench import Bench, Options, WrongAnswer
 from ..fixtures.stores import filled
 from ..fixtures.texts import dealt, real_texts, tokenized
@@ -87,25 +88,28 @@ def peak_memory(bench: Bench) -> Measured:
 
 
 def _peak(folder: Path, lines: int) -> float:
-    """Bytes that the process has had in memory at most."""
+    """Of the command on a file of so many lines, which must all have been answered."""
     source, target = folder / f"{lines}.txt", folder / f"{lines}.jsonl"
     with source.open("w", encoding="utf-8") as file:
         file.writelines(_lines(lines))
     command = ["-m", "adapter_platform.cli", "classify", "--quiet"]
     command += ["--adapter", "lora_0000", "--input", str(source), "--output", str(target)]
     environment = os.environ | {"PLATFORM_STORE": str(folder / "store"), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([sys.executable, *command], env=environment, cwd=folder)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"platform classify has failed with {process.returncode}")
+    found = peak([sys.executable, *command], env=environment, cwd=folder)
     with target.open(encoding="utf-8") as file:
         answered = sum(1 for _ in file)
     if answered != lines:
         raise WrongAnswer(f"{lines} lines have {answered} answers")
     source.unlink()
     target.unlink()
-    return used.ru_maxrss * 1024.0  # kibibytes on Linux
+    return found
+
+
+def peak(command: list[str], **options: Any) -> float:
+    """Bytes that a process has had in memory at most; what it prints is lost."""
+    line = [sys.executable, peak_script.__file__, *command]
+    done = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True, **options)
+    return float(done.stdout.split()[-1])
 
 
 def _lines(count: int) -> Iterator[str]:
