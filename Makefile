@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PLATFORM := $(BIN)/platform
 
-.PHONY: demo test lint docs starters wheel check clean
+.PHONY: demo test lint docs starters benchmarks wheel check clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
@@ -31,7 +31,7 @@ lint: $(VENV)/installed
 	rm -rf $(ONE_TREE) build/lib
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --target $(ONE_TREE) .
 	PYTHONPATH=$(ONE_TREE) $(BIN)/lint-imports
-	MYPYPATH=$(ONE_TREE) $(BIN)/mypy --explicit-package-bases $(PACKAGES:%=-p adapter_platform.%)
+	MYPYPATH=$(ONE_TREE) $(BIN)/mypy --explicit-package-bases $(PACKAGES:%=-p adapter_platform.%) -p benchmarks
 
 docs: $(VENV)/installed
 	$(BIN)/python docs/refresh.py
@@ -40,6 +40,18 @@ docs: $(VENV)/installed
 starters: $(VENV)/installed
 	for name in data_eng support question_type feedback; do \
 	    $(PLATFORM) --store adapters_store adapters train $$name || exit 1; done
+
+# PolyLoRA is a peer; what it wants besides torch is for CUDA. AdapterHub's library needs an older
+# transformers, so it has an environment of its own.
+ADAPTERHUB := build/adapterhub
+
+benchmarks: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt polylora
+	test -d $(ADAPTERHUB) || $(PYTHON) -m venv $(ADAPTERHUB)
+	$(ADAPTERHUB)/bin/python -m pip install --quiet --disable-pip-version-check \
+	    "$$(grep '^torch==' constraints.txt)" adapters==1.3.0
+	$(BIN)/python -m benchmarks --adapterhub $(ADAPTERHUB)/bin/python \
+	    --json benchmarks/results/cpu.json --plot benchmarks/results/cpu.png
 
 wheel: $(VENV)/installed
 	rm -rf dist build/lib

@@ -1,0 +1,36 @@
+"""Rows measure what they say."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from benchmarks.bench import Bench
+from benchmarks.rows.bulk import peak
+from benchmarks.rows.loading import load_last
+from benchmarks.rows.memory import growth
+
+MEGABYTE = 1_000_000
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counted as Linux does")
+def test_a_peak_is_the_commands_own_and_not_of_whoever_measures_it() -> None:
+    here = bytearray(200 * MEGABYTE)
+    idle, busy = (
+        peak([sys.executable, "-c", code]) for code in ("", f"x = b'1' * {100 * MEGABYTE}")
+    )
+    assert idle < 60 * MEGABYTE < len(here)
+    assert busy - idle > 80 * MEGABYTE
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="read from /proc")
+def test_memory_grows_by_what_adapters_take_at_least(bench: Bench) -> None:
+    found = growth(bench)
+    assert found.ours[0] > 0.9 * found.peers[0] > 0
+
+
+def test_the_last_of_a_thousand_and_the_tenth_are_loaded_in_turn(bench: Bench) -> None:
+    found = load_last(bench)
+    assert len(found.ours) == len(found.peers) == 10 * bench.options.rounds
+    assert "1,000" in found.note
