@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from ..errors import RecipeError, UsageError, unknown
 
@@ -55,7 +62,13 @@ class Recipe(BaseModel):
             the adapted features at the end; ``trained`` starts at random and keeps what was
             trained along; ``auto`` starts as ``refit`` and ends with the one of the two that has
             the less log loss on validation, once calibrated.
-        max_length: tokens that the adapter reads of a text, special tokens included.
+        max_length: tokens that the adapter reads at once, special tokens included.
+        long_text: ``truncate`` reads the beginning of a longer text; ``windows`` reads all of it in
+            windows of `max_length` that overlap, and averages their logits by their tokens. Either
+            way training, calibration and the report's figures go by the first window;
+            ``adapters eval`` judges by all.
+        stride: tokens that a window shares with the one before, as transformers' tokenizers
+            understand it; at most half of `max_length`.
         val_share, test_share: shares cut from the data where it brings no such split.
         report_to: transformers' experiment trackers (``tensorboard``, ``mlflow`` ...).
     """
@@ -81,10 +94,20 @@ class Recipe(BaseModel):
     typos: float = Field(0.0, ge=0, le=1)
     head: Literal["auto", "refit", "trained"] = "auto"
     max_length: int = Field(128, ge=4)
+    long_text: Literal["truncate", "windows"] = "truncate"
+    stride: int = Field(32, ge=0, validate_default=True)
     val_share: float = Field(0.1, gt=0, lt=0.5)
     test_share: float = Field(0.1, gt=0, lt=0.5)
     seed: int = 42
     report_to: list[str] = Field(default_factory=list)
+
+    @field_validator("stride")
+    @classmethod
+    def _check_stride(cls, stride: int, info: ValidationInfo) -> int:
+        most = info.data.get("max_length", 0) // 2
+        if info.data.get("long_text") == "windows" and stride > most:
+            raise ValueError(f"it is more than half of max_length, {most}")
+        return stride
 
     def peft_settings(self) -> dict[str, Any]:
         """The settings for PEFT's configuration class, defaults filled in."""

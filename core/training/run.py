@@ -379,6 +379,8 @@ def _manifest(
         peft_method=str(model.active_peft_config.peft_type.value),
         pooling=prepared.pooling,
         max_length=limit,
+        long_text=request.recipe.long_text,
+        stride=min(request.recipe.stride, limit // 2),
         description=request.description,
         postprocess=steps,
         calibration=judged.calibration,
