@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from .errors import SchemeError, unknown
@@ -166,6 +167,15 @@ class LabelScheme:
                 parent = node
         return {parent: tuple(below) for parent, below in children.items()}
 
+    @cached_property
+    def _classes_below(self) -> dict[str, tuple[str, ...]]:
+        """The classes at and below each node, in their order."""
+        below: dict[str, list[str]] = {}
+        for name in self.classes:
+            for node in (*_ancestors(name), name):
+                below.setdefault(node, []).append(name)
+        return {node: tuple(names) for node, names in below.items()}
+
     def canonical(self, spelling: str) -> str:
         """The class that a name or alias means.
 
@@ -213,8 +223,8 @@ class LabelScheme:
         Args:
             thresholds: for `multi`, the least probability of each label; 0.5 where none is given.
         """
-        row = {name: float(p) for name, p in zip(self.classes, probabilities, strict=True)}
-        ranked = tuple(sorted(row.items(), key=lambda item: -item[1]))
+        row = dict(zip(self.classes, map(float, probabilities), strict=True))
+        ranked = tuple(sorted(row.items(), key=itemgetter(1), reverse=True))
         if self.kind == "multi":
             limits = thresholds or {}
             over = tuple((n, p) for n, p in ranked if p >= limits.get(n, 0.5))
@@ -241,8 +251,7 @@ class LabelScheme:
 
     def mass(self, node: str, row: Mapping[str, float]) -> float:
         """A node's probability: the sum over the classes at and below it."""
-        prefix = node + SEPARATOR
-        return sum(p for name, p in row.items() if name == node or name.startswith(prefix))
+        return sum(row.get(name, 0.0) for name in self._classes_below.get(node, ()))
 
 
 def _ancestors(path: str) -> list[str]:
