@@ -199,14 +199,14 @@ def _changed(
     before = journal.get("request")
     if request is None or not isinstance(before, dict) or before.get("input") != request["input"]:
         return "the input has changed"
-    if before["adapter"] != request["adapter"]:
+    if before.get("adapter") != request["adapter"]:
         return f"{request['adapter'] or 'nobody'} is asked now"
     if before != request:
         return "it was asked otherwise"
     for name, meant in journal["meanings"].items():
         meanings.reference(name)
         if meanings.record()[name] != meant:
-            return f"{name} is another adapter now"
+            return f"{name or 'the one that answers'} is another adapter now"
     return ""
 
 

@@ -74,7 +74,7 @@ class Meanings:
         key = name or ""
         source = self._sources.get(key)
         if source is None:
-            source = self._sources[key] = self._platform.resolve(name)
+            source = self._sources[key] = self._platform.resolve(name or None)
             manifest = source.manifest
             if manifest.scheme.kind == "multi":
                 self._multi.add((manifest.name, manifest.version))
