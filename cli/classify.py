@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,20 +15,14 @@ import typer
 from adapter_platform.core.errors import UsageError
 
 from . import complete, options, output
-from .progress import shown_progress
-from .render.figures import count
-from .rows.places import FORMATS, STDIN, format_of, is_lines, is_whole
+from .rows.places import FORMATS, STDIN, file_of, format_of, is_whole
 
 if TYPE_CHECKING:
-    from _typeshed import SupportsWrite
-
     from adapter_platform.core.labels import LabelScheme
     from adapter_platform.core.platform import Platform
     from adapter_platform.core.predictions import Prediction
-    from adapter_platform.core.registry import Registry
 
-    from .rows.answering import Question, Tally
-    from .rows.reading import InputRow
+    from .rows.answering import Question
 
 
 class Engine(StrEnum):
@@ -84,12 +78,21 @@ def classify(
             "--output",
             "-o",
             metavar="FILE",
-            help="Write the rows to a .csv, .tsv or .jsonl file instead.",
+            help="Write the rows to a .csv, .tsv or .jsonl file instead. Stopped, the same "
+            "command goes on where it was.",
         ),
     ] = None,
     text_field: Annotated[
         str, typer.Option("--text-field", metavar="COLUMN", help="The column with the text.")
     ] = "text",
+    adapter_field: Annotated[
+        str | None,
+        typer.Option(
+            "--adapter-field",
+            metavar="COLUMN",
+            help="The column that names each row's adapter; --adapter answers where it is empty.",
+        ),
+    ] = None,
     top_k: Annotated[
         int | None,
         typer.Option(
@@ -110,24 +113,32 @@ def classify(
     ] = False,
 ) -> None:
     """Classify texts: one, several, a file, a pipe, or one after the other at a prompt."""
-    from .rows.answering import Question
+    from .rows.answering import Meanings, Question
 
     given = list(texts or ())
     check_request(given, input_file, output_file, json)
+    if adapter_field is not None and input_file is None:
+        raise UsageError("--adapter-field names a column of --input, which is not given")
     wanted = Wanted(json, top_k, quiet)
     engine_name = None if engine is None else engine.value
     with options.session(ctx).open_platform(device=device, engine=engine_name) as platform:
-        source = platform.resolve(adapter)
-        scheme = source.manifest.scheme
-        question = Question(source.manifest.reference, scheme.kind, base, engine_name, top_k)
-        if given and output_file is None:
-            answer_texts(platform, question, scheme, given, wanted)
-        elif not given and input_file is None and sys.stdin.isatty():
-            prompt(platform, question, scheme, wanted)
+        meanings = Meanings(platform)
+        source = None if adapter_field and adapter is None else meanings.source(adapter)
+        asked, kind = (
+            (source.manifest.reference, source.manifest.scheme.kind) if source else (None, "")
+        )
+        question = Question(asked, kind, base, engine_name, top_k, adapter_field)
+        alone = not given and input_file is None and sys.stdin.isatty()
+        if source and given and output_file is None:
+            answer_texts(platform, question, source.manifest.scheme, given, wanted)
+        elif source and alone:
+            prompt(platform, question, source.manifest.scheme, wanted)
         else:
+            from .bulk import Job, answer_all
+
             location = None if given else input_file or STDIN
-            rows = rows_of(given, location, text_field, platform.registry)
-            tally = answer_file(platform, question, rows, location, output_file, wanted)
+            job = Job(question, given, location, text_field, output_file, json, quiet)
+            tally = answer_all(platform, job, meanings)
             if tally.failed and not tally.answered:
                 raise typer.Exit(1)
 
@@ -157,8 +168,8 @@ def check_request(
 
 
 def _is_same(location: str, path: Path) -> bool:
-    candidates = (Path(location), Path(location.partition(":")[2]))
-    return path.is_file() and any(c.is_file() and c.samefile(path) for c in candidates)
+    file = file_of(location)
+    return file is not None and path.is_file() and file.samefile(path)
 
 
 def answer_texts(
@@ -222,67 +233,3 @@ def prompt(platform: Platform, question: Question, scheme: LabelScheme, wanted: 
             continue
         answer_texts(platform, question, scheme, [text], wanted)
         output.flush()
-
-
-def rows_of(
-    texts: list[str], location: str | None, text_field: str, registry: Registry
-) -> Iterator[InputRow]:
-    """The rows of a place, or the texts where there is none."""
-    from .rows.reading import read_rows, text_rows
-
-    return text_rows(texts) if location is None else read_rows(location, text_field, registry)
-
-
-def answer_file(
-    platform: Platform,
-    question: Question,
-    rows: Iterator[InputRow],
-    location: str | None,
-    output_file: Path | None,
-    wanted: Wanted,
-) -> Tally:
-    """Answers rows, in their order, into a file or onto standard output."""
-    from .rows.answering import Tally, answer_rows
-    from .rows.writing import make_writer
-
-    tally = Tally()
-    with ExitStack() as stack:
-        file, format_ = _target(stack, output_file, location, wanted.json)
-        writer = make_writer(format_, file, question.columns)
-        bar_on_screen = output_file is None and output.is_terminal(sys.stdout)
-        progress = stack.enter_context(shown_progress(wanted.quiet or bar_on_screen))
-        for tally in answer_rows(platform, question, rows, writer):
-            progress.advance(tally.rows, 0, "classified")
-    if not wanted.quiet:
-        _say(tally, output_file)
-    return tally
-
-
-def _target(
-    stack: ExitStack, path: Path | None, location: str | None, json: bool
-) -> tuple[SupportsWrite[str], str]:
-    """Where rows go and in which format: the output's suffix, else as the input."""
-    if path is not None:
-        from .rows.atomic import replacing
-
-        format_ = FORMATS.get(path.suffix.lower(), "jsonl") if path.exists() else format_of(path)
-        return stack.enter_context(replacing(path)), format_
-    if json:
-        return output.Results(), "jsonl"
-    if location is None or is_lines(location):
-        return output.Results(), "tsv"
-    return output.Results(), FORMATS.get(Path(location).suffix.lower(), "jsonl")
-
-
-def _say(tally: Tally, output_file: Path | None) -> None:
-    where = f", written to {output_file}" if output_file is not None else ""
-    if not tally.rows:
-        output.note("there are no rows")
-        return
-    output.note(f"{count(tally.answered, 'row')} answered{where}")
-    for code, number in sorted(tally.warnings.items()):
-        output.warn(f"{count(number, 'row')} with the warning {code!r}")
-    if tally.failed:
-        unanswered = count(tally.failed, "row")
-        output.warn(f"{unanswered} without an answer; the first: {tally.first_problem}")
-        output.note("hint: the column 'error' says why for each")

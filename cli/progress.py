@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from . import output
+from .render.figures import duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -56,15 +57,25 @@ class Lines:
 
     def __init__(self) -> None:
         self._last = time.monotonic()
+        self._work = ""
+        self._began = (self._last, 0)  # when the present piece of work did, and how far it was
 
     def say(self, message: str) -> None:
         output.note(message)
 
     def advance(self, done: int, total: int, note: str) -> None:
         now = time.monotonic()
+        work = note.partition(",")[0]  # what follows the comma changes on the way
+        if work != self._work:
+            self._work, self._began = work, (now, done)
         if now - self._last >= SECONDS:
             self._last = now
-            output.note(f"{note}: {done:,}" + (f" of {total:,}" if total else ""))
+            output.note(f"{note}: {done:,}" + (self._of(done, total, now) if total else ""))
+
+    def _of(self, done: int, total: int, now: float) -> str:
+        then, before = self._began
+        left = (total - done) * (now - then) / (done - before) if done > before else 0
+        return f" of {total:,}" + (f", {duration(left)} left" if left else "")
 
 
 class Bar:
@@ -82,5 +93,5 @@ class Bar:
         work = (note.partition(",")[0], total)  # what follows the comma changes on the way
         if work != self._work:
             self._work = work
-            self._bar.reset(self._task, total=total or None, visible=True)
+            self._bar.reset(self._task, total=total or None, completed=done, visible=True)
         self._bar.update(self._task, completed=done, description=note)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from .bases import Base, check_base
@@ -19,12 +22,12 @@ if TYPE_CHECKING:
     from .asked import Asked
     from .engine.pool import BasePool
     from .registry import Listener, Registry
-    from .store.manifest import Manifest
     from .store.source import AdapterSource
 
     FloatArray = NDArray[np.float32]
 
 CHAINS = 1024  # post-processing chains kept
+AHEAD = 1  # batches of a stream that are ready for the engine while it runs another
 EMPTY = Notice("empty_text", "the text is empty, so the answer means nothing")
 
 
@@ -38,14 +41,33 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """Logits ``(classes,)`` for the text at `index` of the batch."""
+class Batch:
+    """What is asked together, as an engine takes it.
 
-    index: int
-    text: str
-    encoded: Encoded
-    logits: FloatArray
-    engine: str
+    Attributes:
+        adapters: each once, those of one base together.
+        places: by content hash, which of `asked` an adapter answers.
+        encoded: the texts' tokens, in the order of `asked`.
+    """
+
+    asked: Sequence[Asked]
+    adapters: list[list[Ready]]
+    places: dict[str, list[int]]
+    encoded: list[Encoded]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What the engines made of a batch.
+
+    Attributes:
+        logits: ``(classes,)`` float32 for each text, in the batch's order.
+        engines: by content hash, which engine ran an adapter.
+    """
+
+    batch: Batch
+    logits: list[FloatArray]
+    engines: dict[str, str]
 
 
 class Answering:
@@ -74,16 +96,44 @@ class Answering:
         Raises:
             PlatformError: an adapter, its base or its steps cannot be used.
         """
-        chains = {a.source.content_hash: self._chain(a.source) for a in asked}
-        found: dict[int, Prediction] = {}
-        for ready, answers in self._answers(asked, location, engine):
-            chain = chains[ready.source.content_hash]
-            read = read_answers(ready, answers)
-            found |= {a.index: chain(p) for a, p in zip(answers, read, strict=True)}
-        ordered = [found[index] for index in range(len(asked))]
-        if ordered:
-            self._listener.on_predictions(ordered)
-        return ordered
+        return self._read(self._run(self._prepare(asked, location), engine))
+
+    def stream(
+        self, parts: Iterable[Sequence[Asked]], location: str | None, engine: str
+    ) -> Iterator[Prediction]:
+        """The parts' predictions in their order; each part is a batch, told to the listener once.
+
+        While the engine runs one part, the next are read and tokenised and the one before is put
+        into predictions, all on the caller's thread. Whatever fails is raised in its place, after
+        the predictions before it.
+
+        Raises:
+            as `predictions`.
+        """
+        running: deque[Future[Answered]] = deque()
+        with ThreadPoolExecutor(1, "stream") as runner:
+            try:
+                failure: Exception | None = None
+                remaining = iter(parts)
+                while failure is None:
+                    try:
+                        batch = self._prepare(next(remaining), location)
+                    except StopIteration:
+                        break
+                    # Whatever it is, it is raised once its turn has come.
+                    except Exception as error:  # noqa: BLE001
+                        failure = error
+                        break
+                    running.append(runner.submit(self._run, batch, engine))
+                    if len(running) > AHEAD:
+                        yield from self._read(running.popleft().result())
+                while running:
+                    yield from self._read(running.popleft().result())
+                if failure is not None:
+                    raise failure
+            finally:
+                for future in running:
+                    future.cancel()
 
     def logits(self, asked: Sequence[Asked], location: str | None, engine: str) -> list[FloatArray]:
         """``(classes,)`` float32 before calibration for each text, in their order.
@@ -91,31 +141,63 @@ class Answering:
         Raises:
             as `predictions`.
         """
-        answered = self._answers(asked, location, engine)
-        found = {a.index: a.logits for _, some in answered for a in some}
-        return [found[index] for index in range(len(asked))]
+        return self._run(self._encode(asked, location), engine).logits
 
-    def _answers(
-        self, asked: Sequence[Asked], location: str | None, engine: str
-    ) -> Iterator[tuple[Ready, list[Answer]]]:
-        """Each adapter's answers, in the order of `asked`; one call an engine of a base."""
+    def _prepare(self, asked: Sequence[Asked], location: str | None) -> Batch:
+        """The batch, once it is known that its predictions can be made."""
+        for source in {item.source.content_hash: item.source for item in asked}.values():
+            self._chain(source)
+        return self._encode(asked, location)
+
+    def _encode(self, asked: Sequence[Asked], location: str | None) -> Batch:
         places: dict[str, list[int]] = {}
         for index, item in enumerate(asked):
             places.setdefault(item.source.content_hash, []).append(index)
-        for adapters in self._by_base(asked, location):
-            with self._pool.lend(adapters[0].base) as running:
-                encoded: dict[int, Encoded] = {}
-                for ready in adapters:
+        adapters = self._by_base(asked, location)
+        encoded: dict[int, Encoded] = {}
+        for of_base in adapters:
+            with self._pool.lend(of_base[0].base) as running:
+                for ready in of_base:
                     at = places[ready.source.content_hash]
-                    limit = ready.source.manifest.max_length
-                    ids = running.tokenizer.encode([asked[i].text for i in at], limit)
-                    encoded |= dict(zip(at, ids, strict=True))
-                rows = [Row(encoded[i].ids, asked[i].source) for i in encoded]
-                logits = dict(zip(encoded, running.engines.logits(rows, engine), strict=True))
-                names = [running.engines.pick(ready.source, engine).name for ready in adapters]
-            for ready, name in zip(adapters, names, strict=True):
-                at = places[ready.source.content_hash]
-                yield ready, [Answer(i, asked[i].text, encoded[i], logits[i], name) for i in at]
+                    manifest = ready.source.manifest
+                    texts = [asked[i].text for i in at]
+                    limit, stride = manifest.max_length, manifest.window_stride
+                    encoded |= zip(at, running.tokenizer.encode(texts, limit, stride), strict=True)
+        return Batch(asked, adapters, places, [encoded[i] for i in range(len(asked))])
+
+    def _run(self, batch: Batch, engine: str) -> Answered:
+        """One call an engine of a base, for all windows on all texts."""
+        logits: dict[int, FloatArray] = {}
+        engines: dict[str, str] = {}
+        for of_base in batch.adapters:
+            at = [i for ready in of_base for i in batch.places[ready.source.content_hash]]
+            windows = [(batch.encoded[i].ids, *batch.encoded[i].further) for i in at]
+            rows = [
+                Row(ids, batch.asked[i].source)
+                for i, of_text in zip(at, windows, strict=True)
+                for ids in of_text
+            ]
+            with self._pool.lend(of_base[0].base) as running:
+                found = iter(running.engines.logits(rows, engine))
+                for i, of_text in zip(at, windows, strict=True):
+                    logits[i] = mean_logits(list(islice(found, len(of_text))), of_text)
+                for ready in of_base:
+                    picked = running.engines.pick(ready.source, engine)
+                    engines[ready.source.content_hash] = picked.name
+        return Answered(batch, [logits[i] for i in range(len(batch.asked))], engines)
+
+    def _read(self, answered: Answered) -> list[Prediction]:
+        batch = answered.batch
+        found: dict[int, Prediction] = {}
+        for ready in (ready for of_base in batch.adapters for ready in of_base):
+            chain = self._chain(ready.source)
+            at = batch.places[ready.source.content_hash]
+            read = read_answers(ready, answered, at)
+            found |= {i: chain(prediction) for i, prediction in zip(at, read, strict=True)}
+        ordered = [found[index] for index in range(len(batch.asked))]
+        if ordered:
+            self._listener.on_predictions(ordered)
+        return ordered
 
     def _by_base(self, asked: Sequence[Asked], location: str | None) -> list[list[Ready]]:
         """The adapters that are asked, each once, with their bases; those of one base together."""
@@ -141,46 +223,61 @@ class Answering:
         return chain
 
 
-def read_answers(ready: Ready, answers: Sequence[Answer]) -> list[Prediction]:
-    """One adapter's answers, calibrated and read by its label scheme, before any step."""
+def mean_logits(logits: Sequence[FloatArray], windows: Sequence[tuple[int, ...]]) -> FloatArray:
+    """``(classes,)`` for a text from those of its windows, each counted by its tokens.
+
+    A head is linear, so where it pools by the mean this is, to the rounding, the head on the mean
+    over all tokens of all windows; for the other poolings it is the mean judgement. The
+    temperature of the calibration divides it as it would divide each.
+    """
+    if len(logits) == 1:
+        return logits[0]
     import numpy as np
 
-    manifest, base = ready.source.manifest, ready.base
-    logits = np.stack([answer.logits for answer in answers])
-    rows = manifest.scheme.probabilities(logits, manifest.calibration.temperature)
-    return [
-        _prediction(manifest, base, answer, row.tolist(), _notices(ready, answer))
-        for answer, row in zip(answers, rows, strict=True)
-    ]
+    weights = [len(ids) for ids in windows]
+    return np.average(np.stack(logits), axis=0, weights=weights).astype(np.float32)
 
 
-def _prediction(
-    manifest: Manifest,
-    base: Base,
-    answer: Answer,
-    row: Sequence[float],
-    warnings: tuple[Notice, ...],
-) -> Prediction:
-    decision = manifest.scheme.decide(row, manifest.calibration.thresholds)
-    return Prediction(
-        text=answer.text,
-        label=decision.label,
-        labels=decision.labels,
-        confidence=decision.confidence,
-        probabilities=dict(zip(manifest.scheme.classes, row, strict=True)),
-        adapter=manifest.name,
-        version=manifest.version,
-        base=base.id,
-        engine=answer.engine,
-        path=decision.path,
-        truncated=answer.encoded.truncated,
-        warnings=warnings,
-    )
+def read_answers(ready: Ready, answered: Answered, places: Sequence[int]) -> list[Prediction]:
+    """One adapter's answers, calibrated and read by its label scheme, before any step.
+
+    Args:
+        places: of the batch's texts, those that it answers.
+    """
+    import numpy as np
+
+    manifest, batch = ready.source.manifest, answered.batch
+    scheme, calibration = manifest.scheme, manifest.calibration
+    logits = np.stack([answered.logits[i] for i in places])
+    rows = scheme.probabilities(logits, calibration.temperature).tolist()
+    engine = answered.engines[ready.source.content_hash]
+    predictions = []
+    for i, row in zip(places, rows, strict=True):
+        text, encoded = batch.asked[i].text, batch.encoded[i]
+        decision = scheme.decide(row, calibration.thresholds)
+        predictions.append(
+            Prediction(
+                text=text,
+                label=decision.label,
+                labels=decision.labels,
+                confidence=decision.confidence,
+                probabilities=dict(zip(scheme.classes, row, strict=True)),
+                adapter=manifest.name,
+                version=manifest.version,
+                base=ready.base.id,
+                engine=engine,
+                path=decision.path,
+                truncated=encoded.truncated,
+                windows=1 + len(encoded.further),
+                warnings=_notices(ready, text, encoded),
+            )
+        )
+    return predictions
 
 
-def _notices(ready: Ready, answer: Answer) -> tuple[Notice, ...]:
+def _notices(ready: Ready, text: str, encoded: Encoded) -> tuple[Notice, ...]:
     changed = (Notice("base_changed", ready.warning),) if ready.warning else ()
-    if not answer.text.strip():
+    if not text.strip():
         return (*changed, EMPTY)
     density = ready.source.manifest.tokens_per_character
-    return (*changed, *unreadable(answer.text, answer.encoded, ready.base, density))
+    return (*changed, *unreadable(text, encoded, ready.base, density))

@@ -47,7 +47,7 @@ class Platform:
 
     Args:
         registry: what plugins brought.
-        listener: hears of loads and predictions, on the caller's thread.
+        listener: hears of loads and predictions, on the caller's thread; see `classify_stream`.
         starters: directory of read-only adapters under the store; None: those in the package.
     """
 
@@ -162,8 +162,12 @@ class Platform:
 
         One request: a name means to the end what it meant at its first appearance.
 
+        While a chunk is classified, the next is read and tokenised, on the caller's thread; the
+        engine runs, and tells the listener what it loads, on a thread of the stream's own.
+
         Args:
-            chunk: pairs that are read ahead and answered together.
+            chunk: pairs that are answered together; at most two chunks are read ahead of the
+                predictions.
 
         Raises:
             as `classify`, when the answer is due.
@@ -173,8 +177,7 @@ class Platform:
             raise UsageError(f"a chunk cannot hold {chunk} texts")
         names = self._names()
         asked = (Asked(check_text(text), names.source(name)) for text, name in pairs)
-        answered = (self._answering.predictions(part, base, wanted) for part in parts(asked, chunk))
-        return chain.from_iterable(answered)
+        return self._answering.stream(parts(asked, chunk), base, wanted)
 
     def logits(
         self, texts: Sequence[str], adapter: str | None = None, *, base: str | None = None

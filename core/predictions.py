@@ -47,6 +47,7 @@ class Prediction:
         display: `label` for people, where a `display` step has put it.
         abstained: a step withheld the answer.
         truncated: the text was longer than the adapter reads; the rest did not count.
+        windows: how many windows on the text the answer is the mean of.
         warnings: reasons to trust the answer less.
         steps: names of the post-processors that were applied, in order.
         adapter, version: who answered.
@@ -67,6 +68,7 @@ class Prediction:
     display: str | None = None
     abstained: bool = False
     truncated: bool = False
+    windows: int = 1
     warnings: tuple[Notice, ...] = ()
     steps: tuple[str, ...] = field(default=())
 
@@ -108,6 +110,7 @@ class Prediction:
             "path": [{"node": node, "probability": p} for node, p in self.path],
             "abstained": self.abstained,
             "truncated": self.truncated,
+            "windows": self.windows,
             "warnings": [{"code": n.code, "message": n.message} for n in self.warnings],
             "steps": list(self.steps),
             "adapter": self.adapter,

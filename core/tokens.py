@@ -23,6 +23,7 @@ TOKENIZER = "tokenizer.json"
 PLAIN_BYTES = 16_384  # read by then in a fraction of the time that `tokenizers` takes to load
 # A text's first tokens lie in its first characters; tokenising megabytes to drop them is waste.
 CHARACTERS_A_TOKEN = 64
+WINDOWS = 64  # on one text; what follows the last does not count
 UNKNOWN_SHARE = 0.2
 FOREIGN_SHARE = 0.3
 TOKEN_EXCESS = 2.0
@@ -34,19 +35,22 @@ class Encoded:
     """One text as ids, special tokens included.
 
     Attributes:
+        ids: of the text's beginning.
         truncated: the text had more tokens than were kept.
-        unknown: how many of the kept ids are the unknown token.
+        unknown: how many of `ids` are the unknown token.
         special: how many of the ids frame the text, such as ``[CLS]`` and ``[SEP]``.
+        further: windows on what follows the beginning, each of at most as many ids.
     """
 
     ids: tuple[int, ...]
     truncated: bool
     unknown: int
     special: int
+    further: tuple[tuple[int, ...], ...] = ()
 
     @property
     def inner(self) -> int:
-        """Tokens of the text itself."""
+        """Tokens of the text itself, as far as `ids` goes."""
         return len(self.ids) - self.special
 
 
@@ -79,22 +83,37 @@ class TextEncoder:
     def _full(self) -> Tokenizer:
         return _load(self._path)
 
-    def encode(self, texts: Sequence[str], max_length: int) -> list[Encoded]:
+    def encode(
+        self, texts: Sequence[str], max_length: int, stride: int | None = None
+    ) -> list[Encoded]:
         """Ids of each text, at most `max_length` with special tokens.
+
+        Args:
+            stride: tokens that each window on a longer text shares with the one before, as
+                transformers' tokenizers understand it; None: there is but the first window.
 
         Raises:
             DataError: a text is not valid Unicode.
         """
         special = len(self._before) + len(self._after)
         room = max(0, min(max_length, self.limit) - special)
-        characters = room * CHARACTERS_A_TOKEN
+        step = 0 if stride is None else max(1, room - stride)
+        reach = room + (WINDOWS - 1) * step
+        characters = reach * CHARACTERS_A_TOKEN
         cut = [text[:characters] for text in texts]
         result = []
-        for text, ids in zip(texts, self._ids(cut, room + 1), strict=True):
-            long = len(ids) > room or len(text) > characters
-            kept = (*self._before, *ids[:room], *self._after)
-            result.append(Encoded(kept, long, kept.count(self._unknown), special))
+        for text, ids in zip(texts, self._ids(cut, reach + 1), strict=True):
+            long = len(ids) > reach or len(text) > characters
+            kept = self._window(ids[:room])
+            further: tuple[tuple[int, ...], ...] = ()
+            if step and len(ids) > room:
+                starts = range(step, min(len(ids), reach) - room + step, step)
+                further = tuple(self._window(ids[start : start + room]) for start in starts)
+            result.append(Encoded(kept, long, kept.count(self._unknown), special, further))
         return result
+
+    def _window(self, ids: Sequence[int]) -> tuple[int, ...]:
+        return (*self._before, *ids, *self._after)
 
     def _ids(self, texts: Sequence[str], enough: int) -> list[list[int]]:
         """Each text's ids, or at least the first `enough` of them, without special tokens."""
@@ -138,7 +157,8 @@ def unreadable(
         )
     characters = written(text)
     dense = inner / max(1, characters)
-    known = tokens_per_character > 0 and characters >= 8 and not encoded.truncated
+    whole = not encoded.truncated and not encoded.further
+    known = tokens_per_character > 0 and characters >= 8 and whole
     # A sign of what the other two say outright.
     if not notices and known and dense > TOKEN_EXCESS * tokens_per_character:
         notices.append(

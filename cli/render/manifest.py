@@ -35,7 +35,7 @@ def _facts(manifest: Manifest, versions: Sequence[int]) -> Iterator[tuple[str, s
     yield "base fingerprint", base.fingerprint
     yield "method", f"{manifest.peft_method}, {manifest.trainable_parameters:,} parameters trained"
     yield "head", f"{manifest.pooling} pooling"
-    yield "reads", f"{manifest.max_length} tokens"
+    yield "reads", manifest.reads
     for number, step in enumerate(manifest.postprocess, start=1):
         settings = ", ".join(f"{key}={value}" for key, value in step.settings.items())
         by = f"{step.plugin} {step.version}".strip()

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
+
+from adapter_platform.core.errors import PlatformError
 
 from .reading import InputRow
 
 if TYPE_CHECKING:
     from adapter_platform.core.platform import Platform
     from adapter_platform.core.predictions import Prediction
+    from adapter_platform.core.store.source import AdapterSource
 
     from .writing import Writer
 
-CHUNK = 256
+CHUNK = 512  # texts answered together
+PROBLEMS = 10_000  # names of no adapter that are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,25 +28,89 @@ class Question:
     """Who is asked, and how.
 
     Attributes:
-        adapter: ``NAME@VERSION``.
-        kind: of its label scheme.
+        adapter: ``NAME@VERSION``; None: only those that rows name.
+        kind: of its label scheme; empty where there is none.
         base, engine: as `Platform.classify` takes them.
         top_k: how many of the most probable labels each row gets, or None for the answer alone.
+        adapter_field: the column that names each row's adapter, over `adapter`.
     """
 
-    adapter: str
+    adapter: str | None
     kind: str
     base: str | None = None
     engine: str | None = None
     top_k: int | None = None
+    adapter_field: str | None = None
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether a text may have several labels."""
+        return self.kind == "multi" or self.adapter_field is not None
 
     @property
     def columns(self) -> tuple[str, ...]:
         """What each row gains."""
-        labels = ("labels",) if self.kind == "multi" else ()
+        labels = ("labels",) if self.has_labels else ()
         top = ("top",) if self.top_k is not None else ()
         rest = ("confidence", "abstained", "warnings", "adapter", "version", "error")
         return ("label", *labels, *top, *rest)
+
+
+class Meanings:
+    """What adapters' names mean to one request: to its end what they meant at first."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._sources: dict[str, AdapterSource] = {}
+        self._problems: dict[str, str] = {}
+        self._multi: set[tuple[str, int]] = set()
+
+    def source(self, name: str | None) -> AdapterSource:
+        """The adapter of this name; None: who answers where none is named.
+
+        Raises:
+            as `Platform.resolve`.
+        """
+        key = name or ""
+        source = self._sources.get(key)
+        if source is None:
+            source = self._sources[key] = self._platform.resolve(name or None)
+            manifest = source.manifest
+            if manifest.scheme.kind == "multi":
+                self._multi.add((manifest.name, manifest.version))
+        return source
+
+    def reference(self, name: str) -> tuple[str | None, str]:
+        """``NAME@VERSION``, or None and a sentence that says why there is none."""
+        problem = self._problems.get(name)
+        if problem is None:
+            try:
+                return self.source(name).manifest.reference, ""
+            except PlatformError as error:
+                problem = "; ".join(filter(None, (error.message, error.hint)))
+            if len(self._problems) < PROBLEMS:
+                self._problems[name] = problem
+        return None, problem
+
+    def is_multi(self, prediction: Prediction) -> bool:
+        """Whether a text may have several labels, says the scheme of who answered."""
+        return (prediction.adapter, prediction.version) in self._multi
+
+    def record(self) -> dict[str, Any]:
+        """By name, what decides the answers of whom it means; None where it means nobody."""
+        versions = {
+            name: brought.version
+            for name, brought in self._platform.registry.postprocessors.items()
+        }
+        known = {
+            name: [
+                source.manifest.reference,
+                source.content_hash,
+                {step.name: versions.get(step.name) for step in source.manifest.postprocess},
+            ]
+            for name, source in self._sources.items()
+        }
+        return {**known, **dict.fromkeys(self._problems)}
 
 
 @dataclass(slots=True)
@@ -57,60 +126,106 @@ class Tally:
     def rows(self) -> int:
         return self.answered + self.failed
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Tally:
+        """Reads `to_dict`'s form."""
+        return cls(**{**data, "warnings": Counter(data["warnings"])})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The tally as JSON can hold it."""
+        return {
+            "answered": self.answered,
+            "failed": self.failed,
+            "first_problem": self.first_problem,
+            "warnings": dict(self.warnings),
+        }
+
 
 def answer_rows(
-    platform: Platform, question: Question, rows: Iterable[InputRow], writer: Writer
+    platform: Platform,
+    question: Question,
+    rows: Iterable[InputRow],
+    writer: Writer,
+    meanings: Meanings,
+    tally: Tally,
 ) -> Iterator[Tally]:
-    """Answers every row and writes it in its place; yields the running tally after each answer.
+    """Answers every row and writes it in its place.
+
+    Yields the running tally when a chunk is written, and at the end. At a yield before the end,
+    chunks that begin with the next row hold the very texts that they would hold without the rows
+    before, so a later run may begin there.
+
+    Args:
+        tally: of the rows before.
 
     Raises:
-        PlatformError: the adapter cannot answer at all, or the input breaks off.
+        PlatformError: an adapter cannot answer at all, or the input breaks off.
     """
-    tally = Tally()
     waiting: deque[InputRow] = deque()  # rows read, not yet written; answers come in their order
 
     def asked() -> Iterator[tuple[str, str | None]]:
         for row in rows:
+            row, adapter = addressed(row, question, meanings)
             waiting.append(row)
             if row.text is not None:
-                yield row.text, question.adapter
+                yield row.text, adapter
 
     def write_problems() -> None:
         while waiting and waiting[0].text is None:
             row = waiting.popleft()
             tally.failed += 1
             tally.first_problem = tally.first_problem or row.problem
-            writer.write(row.fields, failure(row.problem, question))
+            writer.write(row.fields, failure(row, question))
 
     predictions = platform.classify_stream(
         asked(), chunk=CHUNK, base=question.base, engine=question.engine
     )
-    for prediction in predictions:
+    for number, prediction in enumerate(predictions, start=1):
         write_problems()
         row = waiting.popleft()
-        writer.write(row.fields, answer(prediction, question))
+        writer.write(row.fields, answer(prediction, question, meanings))
         tally.answered += 1
-        tally.warnings.update(codes(prediction))
-        yield tally
+        noticed = codes(prediction)
+        if noticed:
+            tally.warnings.update(noticed)
+        if number % CHUNK == 0:
+            yield tally
     write_problems()
     writer.finish()
     yield tally
 
 
-def answer(prediction: Prediction, question: Question) -> dict[str, Any]:
+def addressed(row: InputRow, question: Question, meanings: Meanings) -> tuple[InputRow, str | None]:
+    """The row with who is to answer it; a problem where nobody can."""
+    if row.text is None or question.adapter_field is None:
+        return row, question.adapter
+    cell = row.fields.get(question.adapter_field)
+    name = "" if cell is None else str(cell).strip()
+    if name:
+        reference, problem = meanings.reference(name)
+    else:
+        reference = question.adapter
+        problem = f"the column {question.adapter_field!r} names no adapter"
+    if reference is None:
+        return replace(row, text=None, problem=f"{row.where}: {problem}"), None
+    return row, reference
+
+
+def answer(prediction: Prediction, question: Question, meanings: Meanings) -> dict[str, Any]:
     """Our columns for an answered row."""
-    ours: dict[str, Any] = dict.fromkeys(question.columns)
-    ours |= {
+    ours: dict[str, Any] = {
         "label": prediction.label,
         "confidence": round(prediction.confidence, 6),
         "abstained": prediction.abstained,
         "warnings": codes(prediction),
         "adapter": prediction.adapter,
         "version": prediction.version,
+        "error": None,
     }
-    if "labels" in ours:
-        ours["labels"] = [name for name, _ in prediction.labels]
-    if "top" in ours:
+    if question.has_labels:
+        multi = meanings.is_multi(prediction)
+        ours["labels"] = [name for name, _ in prediction.labels] if multi else []
+    if question.top_k is not None:
         ours["top"] = [
             {"label": name, "score": round(score, 6)}
             for name, score in top(prediction, question.top_k)
@@ -118,11 +233,13 @@ def answer(prediction: Prediction, question: Question) -> dict[str, Any]:
     return ours
 
 
-def failure(problem: str, question: Question) -> dict[str, Any]:
+def failure(row: InputRow, question: Question) -> dict[str, Any]:
     """Our columns for a row without an answer."""
-    name, _, version = question.adapter.partition("@")
     ours: dict[str, Any] = dict.fromkeys(question.columns)
-    return ours | {"adapter": name, "version": int(version), "error": problem}
+    if question.adapter is not None and question.adapter_field is None:
+        name, _, version = question.adapter.partition("@")
+        ours |= {"adapter": name, "version": int(version)}
+    return ours | {"error": row.problem}
 
 
 def codes(prediction: Prediction) -> list[str]:
@@ -135,5 +252,5 @@ def codes(prediction: Prediction) -> list[str]:
 
 def top(prediction: Prediction, k: int | None) -> list[tuple[str, float]]:
     """The most probable classes with their probabilities, at most k."""
-    ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+    ranked = sorted(prediction.probabilities.items(), key=itemgetter(1), reverse=True)
     return ranked if k is None else ranked[:k]

@@ -22,12 +22,9 @@ def replacing(path: Path) -> Iterator[IO[str]]:
     Raises:
         DataError: the file cannot be written there.
     """
-    if path.is_dir():
-        raise DataError(f"{path} is a directory, so no file can be written there")
-    if not path.parent.is_dir():
-        raise DataError(f"{path} cannot be written: there is no directory {path.parent}")
+    check_place(path)
     try:
-        if path.exists() and not path.is_file():
+        if is_device(path):
             with path.open("w", encoding="utf-8", newline="", errors="backslashreplace") as file:
                 yield file
             return
@@ -37,6 +34,19 @@ def replacing(path: Path) -> Iterator[IO[str]]:
         raise
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def check_place(path: Path) -> None:
+    """Raises `DataError` where no file of this name can be."""
+    if path.is_dir():
+        raise DataError(f"{path} is a directory, so no file can be written there")
+    if not path.parent.is_dir():
+        raise DataError(f"{path} cannot be written: there is no directory {path.parent}")
+
+
+def is_device(path: Path) -> bool:
+    """Whether it is there and no plain file: a device or a named pipe."""
+    return path.exists() and not path.is_file()
 
 
 @contextmanager
@@ -49,14 +59,14 @@ def _sibling(path: Path) -> Iterator[IO[str]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(_mode(path))
+        temporary.chmod(file_mode(path))
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def _mode(path: Path) -> int:
+def file_mode(path: Path) -> int:
     """The mode of the file that is replaced, or what a new file gets; mkstemp's is private."""
     if path.exists():
         return path.stat().st_mode & 0o777

@@ -16,6 +16,14 @@ def is_lines(location: str) -> bool:
     return location == STDIN or Path(location).suffix.lower() in LINES
 
 
+def file_of(location: str) -> Path | None:
+    """The plain file that a path or URI names; None where it names none on this machine."""
+    if location == STDIN:
+        return None
+    paths = (Path(location), Path(location.partition(":")[2]))
+    return next((path for path in paths if path.is_file()), None)
+
+
 def format_of(path: Path) -> str:
     """The format that a file's suffix asks for. Raises `UsageError`."""
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -31,27 +31,35 @@ class InputRow:
         fields: its columns; empty where it could not be read.
         text: what to classify; None where there is a problem.
         problem: why there is nothing to classify, as a sentence that says where.
+        where: where it stands, ``file.csv:12``.
     """
 
     fields: Mapping[str, Any] = field(default_factory=dict)
     text: str | None = None
     problem: str = ""
+    where: str = ""
 
 
-def read_rows(location: str, column: str, registry: Registry) -> Iterator[InputRow]:
+def read_rows(
+    location: str, column: str, registry: Registry, further: Sequence[tuple[str, str]] = ()
+) -> Iterator[InputRow]:
     """The rows of a file, URI, or standard input (``-``), in order.
 
     Args:
         column: which column holds the text; a table of one column needs none of that name.
+        further: columns that there must be too, each with the option that names it.
 
     Raises:
-        DataError: nothing can be read at all, or no row has the column.
+        DataError: nothing can be read at all, or no row has the columns.
     """
+    if is_lines(location):
+        for name, option in further:
+            raise DataError(f"lines of text have no column {name!r}", f"leave {option} out")
     if location == STDIN:
         return _lines(sys.stdin.buffer, "standard input")
     if is_lines(location):
         return _file_lines(Path(location))
-    return _records(open_rows(location, registry)[0], column, location)
+    return _records(open_rows(location, registry)[0], column, further, location)
 
 
 def text_rows(texts: Iterable[str]) -> Iterator[InputRow]:
@@ -79,20 +87,28 @@ def _lines(file: Iterable[bytes], name: str) -> Iterator[InputRow]:
         yield _row({TEXT: text}, text, f"{name}:{number}")
 
 
-def _records(rows: Iterator[Record | BadRow], column: str, location: str) -> Iterator[InputRow]:
+def _records(
+    rows: Iterator[Record | BadRow],
+    column: str,
+    further: Sequence[tuple[str, str]],
+    location: str,
+) -> Iterator[InputRow]:
     bad, first = _first_record(rows)
     yield from bad
     if first is None:
         return
     columns = list(first.fields)
-    if column not in columns:
-        if len(columns) != 1 or column != TEXT:
+    wanted = [*further, (column, "--text-field")]
+    if len(columns) == 1 and column == TEXT:
+        column = columns[0]
+        wanted.pop()
+    for name, option in wanted:
+        if name not in columns:
             shown = ", ".join(map(repr, columns))
             raise DataError(
-                f"{location} has no column {column!r}",
-                f"its columns are {shown}; choose one with --text-field",
+                f"{location} has no column {name!r}",
+                f"its columns are {shown}; choose one with {option}",
             )
-        column = columns[0]
     for row in chain([first], rows):
         if isinstance(row, BadRow):
             yield _bad(row)
@@ -120,4 +136,4 @@ def _row(fields: Mapping[str, Any], cell: Any, where: str) -> InputRow:
         return InputRow(fields, problem=f"{where}: {error}")
     if not text:
         return InputRow(fields, problem=f"{where}: the text is empty")
-    return InputRow(fields, text)
+    return InputRow(fields, text, where=where)

@@ -17,9 +17,17 @@ PREFIX = "predicted_"
 
 Values = Mapping[str, Any]
 
+_as_json = json.JSONEncoder(ensure_ascii=False, default=str).encode
+
 
 class Writer(Protocol):
-    """Takes rows in order."""
+    """Takes rows in order.
+
+    Attributes:
+        columns: the input's, once they are known.
+    """
+
+    columns: list[str] | None
 
     def write(self, fields: Values, ours: Values) -> None:
         """One row: the input's fields, and what we add."""
@@ -30,15 +38,18 @@ class Writer(Protocol):
         ...
 
 
-def make_writer(format_: str, file: SupportsWrite[str], ours: Sequence[str]) -> Writer:
+def make_writer(
+    format_: str, file: SupportsWrite[str], ours: Sequence[str], columns: list[str] | None = None
+) -> Writer:
     """A writer of the format onto a file.
 
     Args:
         ours: the names that we add, in order; one that the input has too is prefixed.
+        columns: the input's, where the file holds rows under them already; None: it is empty.
     """
     if format_ == "jsonl":
-        return _JsonLines(file, ours)
-    return _Table(file, ours, "\t" if format_ == "tsv" else ",")
+        return _JsonLines(file, ours, columns)
+    return _Table(file, ours, columns, "\t" if format_ == "tsv" else ",")
 
 
 def free_names(ours: Sequence[str], taken: Iterable[str]) -> dict[str, str]:
@@ -57,14 +68,21 @@ def free_names(ours: Sequence[str], taken: Iterable[str]) -> dict[str, str]:
 class _Headed:
     """Holds back the first rows until their columns are known."""
 
-    def __init__(self, ours: Sequence[str]) -> None:
+    def __init__(self, ours: Sequence[str], columns: list[str] | None) -> None:
         self._ours = ours
-        self._head: list[tuple[Values, Values]] | None = []
-        self.columns: list[str] = []
+        self._head: list[tuple[Values, Values]] = []
+        self.columns: list[str] | None = None
+        self.known: frozenset[str] = frozenset()
         self.names: dict[str, str] = {}
+        if columns is not None:
+            self._settle(columns)
+
+    def _settle(self, columns: list[str]) -> None:
+        self.columns, self.known = columns, frozenset(columns)
+        self.names = free_names(self._ours, columns)
 
     def write(self, fields: Values, ours: Values) -> None:
-        if self._head is None:
+        if self.columns is not None:
             self.put(fields, ours)
             return
         self._head.append((fields, ours))
@@ -72,18 +90,18 @@ class _Headed:
             self.finish()
 
     def finish(self) -> None:
-        if self._head is None:
+        if self.columns is not None:
             return
-        rows, self._head = self._head, None
-        self.columns = list(dict.fromkeys(key for fields, _ in rows for key in fields))
-        self.names = free_names(self._ours, self.columns)
+        rows, self._head = self._head, []
+        columns = list(dict.fromkeys(key for fields, _ in rows for key in fields))
+        self._settle(columns)
         if rows:
-            self.start()
+            self.start(columns)
         for fields, ours in rows:
             self.put(fields, ours)
 
-    def start(self) -> None:
-        """Called once before the first `put`."""
+    def start(self, columns: list[str]) -> None:
+        """Called once before the first `put` into an empty file."""
 
     def put(self, fields: Values, ours: Values) -> None:
         """Writes one row, the columns being known."""
@@ -91,40 +109,49 @@ class _Headed:
 
 
 class _Table(_Headed):
-    def __init__(self, file: SupportsWrite[str], ours: Sequence[str], delimiter: str) -> None:
-        super().__init__(ours)
+    def __init__(
+        self,
+        file: SupportsWrite[str],
+        ours: Sequence[str],
+        columns: list[str] | None,
+        delimiter: str,
+    ) -> None:
+        super().__init__(ours, columns)
         self._rows = csv.writer(file, delimiter=delimiter, lineterminator="\n")
 
-    def start(self) -> None:
-        self._rows.writerow([*self.columns, *self.names.values()])
+    def start(self, columns: list[str]) -> None:
+        self._rows.writerow([*columns, *self.names.values()])
 
     def put(self, fields: Values, ours: Values) -> None:
-        late = next((key for key in fields if key not in self.columns), None)
-        if late is not None:
+        if not self.known.issuperset(fields):
+            late = next(key for key in fields if key not in self.known)
             raise DataError(
                 f"the column {late!r} appears only after the first {HEAD} rows, "
                 "too late for the header of a table",
                 "write to a .jsonl file instead",
             )
-        cells = [*(fields.get(name) for name in self.columns), *(ours[key] for key in self.names)]
+        columns = self.columns or ()
+        cells = [*(fields.get(name) for name in columns), *(ours[key] for key in self.names)]
         self._rows.writerow([_cell(value) for value in cells])
 
 
 class _JsonLines(_Headed):
-    def __init__(self, file: SupportsWrite[str], ours: Sequence[str]) -> None:
-        super().__init__(ours)
+    def __init__(
+        self, file: SupportsWrite[str], ours: Sequence[str], columns: list[str] | None
+    ) -> None:
+        super().__init__(ours, columns)
         self._file = file
 
     def put(self, fields: Values, ours: Values) -> None:
         names = self.names
-        if any(key not in self.columns for key in fields):
-            names = free_names(self._ours, [*self.columns, *fields])
+        if not self.known.issuperset(fields):
+            names = free_names(self._ours, [*(self.columns or ()), *fields])
         row = {**fields, **{names[key]: ours[key] for key in self._ours}}
-        self._file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+        self._file.write(_as_json(row) + "\n")
 
 
 def _cell(value: Any) -> str:
     """A value in a table's cell: texts as they are, nothing as nothing, the rest as JSON."""
     if value is None or value == []:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return value if isinstance(value, str) else _as_json(value)

@@ -121,6 +121,8 @@ def _check_stock(manifest: Manifest) -> None:
         why = (
             f"its base is a {manifest.base.architecture!r}, whose stock classifier has more layers"
         )
+    elif manifest.window_stride is not None:
+        why = "it reads long texts in windows, and a stock classifier reads their beginning alone"
     if why:
         raise AdapterUnsupported(
             f"{manifest.reference} cannot be exported as a stock classifier: {why}",

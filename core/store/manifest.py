@@ -17,6 +17,7 @@ from ..labels import LabelScheme
 FILE = "manifest.json"
 FORMAT = 1
 WORSE = "worse than logistic regression on the frozen base (the probe)"
+LONG_TEXT = ("truncate", "windows")
 
 # What a file may have got wrong and a listing would stumble over.
 TYPES: dict[str, tuple[type, ...]] = {
@@ -24,6 +25,8 @@ TYPES: dict[str, tuple[type, ...]] = {
     "peft_method": (str,),
     "pooling": (str,),
     "max_length": (int,),
+    "long_text": (str,),
+    "stride": (int,),
     "version": (int,),
     "parent": (int, type(None)),
     "description": (str,),
@@ -68,7 +71,10 @@ class Manifest:
         parent: the version that was current before, or None.
         peft_method: PEFT's name, ``LORA``.
         pooling: ``mean``, ``cls`` or ``pooler``.
-        max_length: tokens that the adapter reads, special tokens included.
+        max_length: tokens that the adapter reads at once, special tokens included.
+        long_text: what becomes of a longer text: ``truncate``, or ``windows``, whose logits are
+            averaged by their tokens (`core.answers.mean_logits`).
+        stride: tokens that neighbouring windows share.
         metrics: figures by name (``test.accuracy``, ``test.probe.accuracy``), fractions of 1.
         worse_than_probe: True where the frozen-base baseline does better on validation.
         data_fingerprint: SHA-256 over the training examples.
@@ -84,6 +90,8 @@ class Manifest:
     peft_method: str
     pooling: str
     max_length: int
+    long_text: str = "truncate"
+    stride: int = 0
     version: int = 0
     parent: int | None = None
     description: str = ""
@@ -107,6 +115,19 @@ class Manifest:
     def is_promoted(self, promote: bool, allow_worse: bool) -> bool:
         """Whether publishing may make it current: one that the probe beats is not, unasked."""
         return promote and (allow_worse or not self.worse_than_probe)
+
+    @property
+    def window_stride(self) -> int | None:
+        """`stride` where long texts are read in windows."""
+        return self.stride if self.long_text == "windows" else None
+
+    @property
+    def reads(self) -> str:
+        """How much of a text the adapter reads, for people."""
+        length = f"{self.max_length} tokens"
+        if self.window_stride is None:
+            return length
+        return f"all of a text, in windows of {length} that share {self.stride}"
 
     @property
     def content_hash(self) -> str:
@@ -154,6 +175,11 @@ class Manifest:
             wrong = manifest._wrong_figure()
         if wrong is not None:
             raise AdapterCorrupt(f"{where} is not a manifest: {wrong!r} is of the wrong type")
+        if manifest.long_text not in LONG_TEXT:
+            raise AdapterCorrupt(
+                f"{where} reads long texts by {manifest.long_text!r}, which is not known here",
+                "upgrade adapter-platform",
+            )
         return manifest
 
     def _wrong_figure(self) -> str | None:
@@ -169,6 +195,8 @@ class Manifest:
             return "thresholds"
         if not all(map(number, self.metrics.values())):
             return "metrics"
+        if self.stride < 0:
+            return "stride"
         return None
 
     @classmethod

@@ -46,7 +46,15 @@ def reproduction(manifest: Manifest, base: str, adapter: str, text: str) -> str:
     Args:
         base, adapter: the two directories, as they shall stand in the lines.
     """
-    limit = manifest.max_length
+    limit, stride = manifest.max_length, manifest.window_stride
+    tokens = f"'truncation': True, 'max_length': {limit}, 'return_tensors': 'pt'"
+    rest = []
+    if stride is not None:
+        tokens += f", 'stride': {stride}, 'return_overflowing_tokens': True, 'padding': True"
+        rest = [
+            'weights = batch["attention_mask"].sum(1, keepdim=True)  # of each window on the text',
+            "logits = (logits * weights).sum(0, keepdim=True) / weights.sum()",
+        ]
     by_pooling = PROMPT_POOLING_LINES if manifest.peft_method in PROMPTS else POOLING_LINES
     lines = [
         "import torch",
@@ -56,13 +64,14 @@ def reproduction(manifest: Manifest, base: str, adapter: str, text: str) -> str:
         "",
         f"base, adapter = {base!r}, {adapter!r}",
         "model = PeftModel.from_pretrained(AutoModel.from_pretrained(base), adapter).eval()",
-        f"tokens = {{'truncation': True, 'max_length': {limit}, 'return_tensors': 'pt'}}",
+        f"tokens = {{{tokens}}}",
         f"batch = AutoTokenizer.from_pretrained(base)([{text!r}], **tokens)",
         "with torch.no_grad():",
         '    output = model(**{k: batch[k] for k in ("input_ids", "attention_mask")})',
         *by_pooling[manifest.pooling],
         'head = load_file(adapter + "/head.safetensors")',
         'logits = pooled @ head["weight"].T + head["bias"]',
+        *rest,
     ]
     return "\n".join(lines)
 
@@ -122,7 +131,7 @@ def _facts(manifest: Manifest, recipe: Recipe | None, report: Mapping[str, Any])
         ("Base", f"{_code(manifest.base.id)} ({manifest.base.fingerprint[:12]})"),
         ("Method", f"{manifest.peft_method}, {manifest.trainable_parameters:,} parameters"),
         ("Pooling", manifest.pooling),
-        ("Reads", f"{manifest.max_length} tokens"),
+        ("Reads", manifest.reads),
         ("Made", manifest.created),
     ]
     if recipe is not None:

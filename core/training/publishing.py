@@ -73,6 +73,8 @@ def make_manifest(
         peft_method=str(model.active_peft_config.peft_type.value),
         pooling=prepared.pooling,
         max_length=prepared.max_length,
+        long_text=request.recipe.long_text,
+        stride=min(request.recipe.stride, prepared.max_length // 2),
         description=request.description,
         postprocess=steps,
         calibration=calibration,

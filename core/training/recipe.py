@@ -60,8 +60,14 @@ class Recipe(BaseModel):
             the adapted features at the end; ``trained`` starts at random and keeps what was
             trained along; ``auto`` starts as ``refit`` and ends with the one of the two that has
             the less log loss on validation, once calibrated.
-        max_length: tokens that the adapter reads of a text, special tokens included; fewer where
-            the base's positions, less a prompt method's virtual tokens, are fewer.
+        max_length: tokens that the adapter reads at once, special tokens included; fewer where the
+            base's positions, less a prompt method's virtual tokens, are fewer.
+        long_text: ``truncate`` reads the beginning of a longer text; ``windows`` reads all of it in
+            windows of `max_length` that overlap, and averages their logits by their tokens. Either
+            way training, calibration and the report's figures go by the first window;
+            ``adapters eval`` judges by all.
+        stride: tokens that a window shares with the one before, as transformers' tokenizers
+            understand it; at most half of `max_length`.
         val_share, test_share: shares cut from the data where it brings no such split.
         seed: below 2**32.
         report_to: transformers' experiment trackers (``tensorboard``, ``mlflow`` ...); what they
@@ -89,6 +95,8 @@ class Recipe(BaseModel):
     typos: float = Field(0.0, ge=0, le=1)
     head: Literal["auto", "refit", "trained"] = "auto"
     max_length: int = Field(128, ge=4)
+    long_text: Literal["truncate", "windows"] = "truncate"
+    stride: int = Field(32, ge=0, validate_default=True)
     val_share: float = Field(0.1, gt=0, lt=0.5)
     test_share: float = Field(0.1, gt=0, lt=0.5)
     seed: int = Field(42, ge=0, lt=2**32)
@@ -108,6 +116,14 @@ class Recipe(BaseModel):
         if self.epochs != "auto":
             return self.epochs
         return max(3, min(20, round(36 / math.sqrt(max(1.0, texts / classes)))))
+
+    @field_validator("stride")
+    @classmethod
+    def _check_stride(cls, stride: int, info: ValidationInfo) -> int:
+        most = info.data.get("max_length", 0) // 2
+        if info.data.get("long_text") == "windows" and stride > most:
+            raise ValueError(f"it is more than half of max_length, {most}")
+        return stride
 
     def peft_settings(self) -> dict[str, Any]:
         """The settings for PEFT's configuration class, defaults filled in."""

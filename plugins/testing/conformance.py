@@ -146,7 +146,7 @@ class PluginConformance:
 def check_invariants(step: str, before: Prediction, after: Prediction) -> None:
     """What a post-processor may not do to a prediction, as assertions."""
     assert isinstance(after, Prediction), f"{step}: does not return a Prediction"
-    for kept in ("text", "adapter", "version", "base", "engine", "truncated"):
+    for kept in ("text", "adapter", "version", "base", "engine", "truncated", "windows"):
         assert getattr(after, kept) == getattr(before, kept), f"{step}: changes {kept!r}"
     assert after.steps == (*before.steps, step), f"{step}: does not append its name to 'steps'"
     assert set(after.warnings) >= set(before.warnings), f"{step}: takes warnings away"

@@ -196,7 +196,7 @@ def test_a_stream_keeps_order_and_what_its_names_mean(
     assert platform.classify("hello", adapter="a").version == 2
 
 
-def test_a_stream_reads_no_further_than_its_chunk(
+def test_a_stream_reads_no_further_than_two_chunks(
     platform: Platform, tiny_base: Path, publish_adapter: Publish
 ) -> None:
     publish_adapter(platform.store, tiny_base, "a")
@@ -209,7 +209,90 @@ def test_a_stream_reads_no_further_than_its_chunk(
 
     stream = platform.classify_stream(pairs(), chunk=8)
     next(stream)
-    assert len(read) == 8
+    assert len(read) == 16
+    assert len(list(stream)) == 99
+
+
+def test_a_stream_gives_the_answers_before_what_fails(
+    platform: Platform, tiny_base: Path, publish_adapter: Publish
+) -> None:
+    publish_adapter(platform.store, tiny_base, "a")
+    pairs = [("text", "a")] * 10 + [("text", "b")]
+    found: list[Prediction] = []
+    with pytest.raises(AdapterNotFound, match="'b'"):
+        found.extend(platform.classify_stream(pairs, chunk=4))
+    assert len(found) == 8
+
+
+def test_a_stream_that_is_left_runs_on_nowhere(
+    platform: Platform, tiny_base: Path, publish_adapter: Publish
+) -> None:
+    publish_adapter(platform.store, tiny_base, "a")
+    before = set(threading.enumerate())
+    stream = platform.classify_stream([("text", "a")] * 100, chunk=4)
+    next(stream)
+    assert any(t.name.startswith("stream") for t in set(threading.enumerate()) - before)
+    stream.close()
+    assert not any(t.name.startswith("stream") for t in set(threading.enumerate()) - before)
+    with pytest.raises(StopIteration):
+        next(stream)
+
+
+def test_a_stream_tells_of_each_chunk_once_on_the_callers_thread(
+    open_platform: Open, tiny_base: Path, publish_adapter: Publish
+) -> None:
+    threads: list[int] = []
+
+    class Listens(Hears):
+        def on_predictions(self, predictions: Sequence[Prediction]) -> None:
+            super().on_predictions(predictions)
+            threads.append(threading.get_ident())
+
+    listener = Listens()
+    platform = open_platform(listener=listener)
+    publish_adapter(platform.store, tiny_base, "a")
+    answers = list(platform.classify_stream([("text", "a")] * 10, chunk=4))
+    assert [len(batch) for batch in listener.batches] == [4, 4, 2]
+    assert [p for batch in listener.batches for p in batch] == answers
+    assert set(threads) == {threading.get_ident()}
+    assert listener.loaded == ["a@1"]
+
+
+# --- long texts -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "pooler"])
+@pytest.mark.parametrize("engine", ["packed", "peft"])
+def test_a_long_text_is_read_in_windows_where_the_adapter_says_so(
+    platform: Platform, tiny_base: Path, publish_adapter: Publish, pooling: str, engine: str
+) -> None:
+    how: dict[str, Any] = {"long_text": "windows", "stride": 6}
+    publish_adapter(platform.store, tiny_base, "begins", pooling=pooling)
+    publish_adapter(platform.store, tiny_base, "reads", pooling=pooling, **how)
+    start, rest = "how do i clean data " * 4, "a: b, c. (d) e; f? " * 3
+    short = "hello"
+    texts = [short, start + rest, start]
+    begins = platform.classify(texts, "begins", engine=engine)
+    reads = platform.classify(texts, "reads", engine=engine)
+    assert [p.truncated for p in begins] == [False, True, True]
+    assert [p.truncated for p in reads] == [False, False, False]
+    assert [p.windows for p in begins] == [1, 1, 1]
+    assert reads[0].windows == 1
+    assert reads[1].windows > reads[2].windows > 1
+    assert reads[1].to_dict()["windows"] == reads[1].windows
+    one, other = list(begins[0].probabilities.values()), list(reads[0].probabilities.values())
+    assert one == pytest.approx(other, abs=1e-6)
+    one, other = list(begins[1].probabilities.values()), list(reads[1].probabilities.values())
+    assert one != pytest.approx(other, abs=1e-3)
+
+
+def test_the_logits_of_a_text_are_the_mean_over_its_windows_by_their_tokens(
+    platform: Platform, tiny_base: Path, publish_adapter: Publish
+) -> None:
+    publish_adapter(platform.store, tiny_base, "reads", long_text="windows", stride=0, max_length=6)
+    (whole,) = platform.logits([". , . , . , . , . ,"], "reads")
+    four, two = platform.logits([". , . ,", ". ,"], "reads")
+    np.testing.assert_allclose(whole, (6 * four + 6 * four + 4 * two) / 16, atol=1e-5)
 
 
 # --- wrong calls ------------------------------------------------------------------------------

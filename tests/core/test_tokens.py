@@ -9,7 +9,7 @@ import pytest
 
 from adapter_platform.core.bases import Base
 from adapter_platform.core.errors import BaseUnavailable, DataError
-from adapter_platform.core.tokens import Encoded, TextEncoder, unreadable
+from adapter_platform.core.tokens import WINDOWS, Encoded, TextEncoder, unreadable
 
 
 @pytest.fixture
@@ -50,6 +50,42 @@ def test_a_text_of_megabytes_costs_no_more_than_its_beginning(encoder: TextEncod
     long, start = encoder.encode(["ab " * 2_000_000, "ab " * 1000], 64)
     assert long.ids == start.ids
     assert long.truncated
+
+
+@pytest.mark.parametrize(("limit", "stride"), [(16, 0), (16, 5), (16, 13), (4, 0), (64, 32)])
+def test_windows_are_those_of_transformers_own_tokenizer(
+    tiny: Base, encoder: TextEncoder, limit: int, stride: int
+) -> None:
+    from transformers import AutoTokenizer
+
+    reference = AutoTokenizer.from_pretrained(str(tiny.path))
+    for length in (0, 1, 13, 14, 15, 27, 28, 29, 60, 61, 62, 63):
+        text = "ab" * (length // 2) + "c" * (length % 2)
+        theirs = reference(
+            text,
+            truncation=True,
+            max_length=limit,
+            stride=stride,
+            return_overflowing_tokens=True,
+        )["input_ids"]
+        (ours,) = encoder.encode([text], limit, stride)
+        assert [list(ids) for ids in (ours.ids, *ours.further)] == theirs
+        assert not ours.truncated
+
+
+def test_a_text_beyond_the_last_window_is_truncated(encoder: TextEncoder) -> None:
+    reach = 14 + (WINDOWS - 1) * 10
+    texts = ["a " * count for count in (reach, reach + 1, 2_000_000)]
+    full, over, far = encoder.encode(texts, 16, 4)
+    assert [1 + len(e.further) for e in (full, over, far)] == [WINDOWS] * 3
+    assert [e.truncated for e in (full, over, far)] == [False, True, True]
+    assert full.further[-1] == over.further[-1]
+
+
+def test_a_stride_as_wide_as_a_window_still_moves_on(encoder: TextEncoder) -> None:
+    (encoded,) = encoder.encode(["abcdef"], 6, 4)
+    assert len(encoded.further) == 2
+    assert not encoded.truncated
 
 
 def test_texts_share_an_encoder_and_its_settings_never_change(encoder: TextEncoder) -> None:

@@ -23,6 +23,17 @@ def test_every_text_is_in_one_batch_by_adapter_and_length_and_within_the_budget(
         assert len(picks) == 1 or sum(lengths[pick] for pick in picks) <= budget
 
 
+@given(TEXTS, st.integers(40, 400))
+def test_however_mixed_the_adapters_there_are_hardly_more_batches_than_the_tokens_fill(
+    texts: list[tuple[int, int]], budget: int
+) -> None:
+    lengths = [n for _, n in texts]
+    batches = list(cut([a for a, _ in texts], lengths, budget))
+    longest = max(lengths, default=0)
+    # Each but the last is so full that the next text did not fit in.
+    assert all(sum(lengths[i] for i in picks) > budget - longest for picks in batches[:-1])
+
+
 @given(TEXTS.filter(bool))
 def test_segments_and_runs_each_cover_the_batch_without_a_gap(texts: list[tuple[int, int]]) -> None:
     texts = sorted(texts)

@@ -154,6 +154,21 @@ def test_a_head_that_stock_code_does_not_know_is_refused(
     assert not (tmp_path / "out").exists()
 
 
+def test_an_adapter_that_reads_in_windows_leaves_as_it_is_or_not_at_all(
+    source: AdapterSource, workshop: Workshop, tmp_path: Path
+) -> None:
+    manifest = replace(source.manifest, name="reads", long_text="windows", stride=8)
+    with workshop.store.stage("reads") as staged:
+        for name in source.manifest.files:
+            (staged / name).write_bytes((source.path / name).read_bytes())
+        reads = published(workshop, workshop.store.publish(staged, manifest))
+    with pytest.raises(AdapterUnsupported, match="reads long texts in windows"):
+        export_adapter(reads, tmp_path / "out", format="stock", bases=workshop.bases)
+    out = export_adapter(reads, tmp_path / "out", format="platform", bases=workshop.bases)
+    again = import_adapter(out, name="again", base=None, workshop=workshop)
+    assert (again.long_text, again.stride, again.window_stride) == ("windows", 8, 8)
+
+
 def test_a_stock_export_needs_the_base(
     source: AdapterSource, workshop: Workshop, tmp_path: Path
 ) -> None:

@@ -9,9 +9,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from adapter_platform.core.answers import mean_logits
 from adapter_platform.core.engine.peft import PeftEngine
 from adapter_platform.core.engine.protocol import Row
 from adapter_platform.core.registry import NullListener
@@ -32,10 +34,10 @@ WORDS = {
     "chat": "hello thanks hi",
 }
 KINDS = (
-    ("single", "pooler", {}),
+    ("single", "pooler", {"long_text": "windows", "stride": 16}),
     ("single", "mean", {"peft_method": "DORA"}),
     ("single", "cls", {"peft_method": "IA3"}),
-    ("multi", "mean", {}),
+    ("multi", "mean", {"long_text": "windows", "stride": 0}),
     ("hierarchical", "pooler", {"peft_method": "LOHA"}),
     ("single", "mean", {"peft_method": "PROMPT_TUNING"}),
     ("single", "pooler", {"peft_method": "PROMPT_TUNING"}),
@@ -71,7 +73,7 @@ def write_data(path: Path, kind: str) -> str:
 
 
 def trained(
-    workshop: Workshop, base: Path, data: str, kind: str, pooling: str, settings: dict[str, str]
+    workshop: Workshop, base: Path, data: str, kind: str, pooling: str, settings: dict[str, Any]
 ) -> Manifest:
     request = TrainingRequest(
         name=f"{kind}-{pooling}-{settings.get('peft_method', 'LORA')}",
@@ -110,11 +112,16 @@ def test_every_cards_ten_lines_give_the_platforms_logits(
         assert source.manifest.scheme.kind == kind
         assert source.manifest.pooling == pooling
         block, own = card_block(source.path, tiny_base)
-        assert block.count("\n") <= 16
+        stride = source.manifest.window_stride
+        assert block.count("\n") <= (16 if stride is None else 18)
         for text in (own, *map(repr, TEXTS)):
             blocks.append(block.replace(own, text))
-            (encoded,) = encoder.encode([ast.literal_eval(text)], source.manifest.max_length)
-            expected.append(engine.logits([Row(encoded.ids, source)])[0])
+            limit = source.manifest.max_length
+            (encoded,) = encoder.encode([ast.literal_eval(text)], limit, stride)
+            windows = [encoded.ids, *encoded.further]
+            assert (len(windows) > 4) == (stride is not None and text == repr(LONG))
+            rows = [Row(ids, source) for ids in windows]
+            expected.append(mean_logits(engine.logits(rows), windows))
     engine.close()
     ran = subprocess.run(
         [sys.executable, "-c", RUNNER],

@@ -479,6 +479,23 @@ def test_a_manifest_with_a_field_of_the_wrong_type_is_corrupt(store: Store, publ
         store.resolve("support")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('"long_text": "truncate"', '"long_text": "pages"', "reads long texts by 'pages'"),
+        ('"stride": 0', '"stride": -1', "'stride' is of the wrong type"),
+    ],
+)
+def test_a_manifest_that_reads_long_texts_as_nobody_can_is_corrupt(
+    store: Store, publish: Any, old: str, new: str, says: str
+) -> None:
+    publish(store)
+    path = store.path("support", 1) / FILE
+    path.write_text(path.read_text("utf-8").replace(old, new), "utf-8")
+    with pytest.raises(AdapterCorrupt, match=says):
+        store.resolve("support")
+
+
 def test_what_cannot_be_read_at_all_hides_no_other_adapter(store: Store, publish: Any) -> None:
     publish(store, "good")
     (store.root / "loop").symlink_to("loop")

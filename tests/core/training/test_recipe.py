@@ -157,6 +157,9 @@ def test_a_setting_without_key_or_equals_sign_is_a_usage_error(text: str) -> Non
         {"contrastive_weight": 1.5},
         {"val_share": 0.6},
         {"max_length": 2},
+        {"long_text": "pages"},
+        {"stride": -1},
+        {"stride": 65, "long_text": "windows"},
         {"peft": 5},
         {"peft": "r=4"},
         {"peft_method": 5},
@@ -186,3 +189,10 @@ def test_an_unknown_setting_or_preset_suggests_the_nearest() -> None:
 def test_a_recipe_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Recipe().epochs = 3  # type: ignore[misc]  # what the test is about
+
+
+def test_windows_overlap_by_half_at_most_and_elsewhere_the_stride_means_nothing() -> None:
+    assert make_recipe({"stride": 64, "long_text": "windows"}).stride == 64
+    assert make_recipe({"max_length": 16}).long_text == "truncate"
+    with pytest.raises(RecipeError, match=r"'stride' cannot be 32: .*more than half of max_length"):
+        make_recipe({"max_length": 16, "long_text": "windows"})

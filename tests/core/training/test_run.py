@@ -214,6 +214,7 @@ def test_what_is_published_is_whole_and_says_how_it_was_made(
         "training_config.json",
     }
     assert (manifest.version, manifest.parent, manifest.max_length) == (1, None, 32)
+    assert (manifest.long_text, manifest.window_stride) == ("truncate", None)
     assert manifest.description == "What customers ask."
     assert manifest.base == workshop.bases.resolve(str(tiny_base)).record()
     assert manifest.scheme == LabelScheme.of("single", sorted(TOPICS))
