@@ -36,6 +36,7 @@ class Engine(StrEnum):
 
     auto = "auto"
     packed = "packed"
+    numpy = "numpy"
     peft = "peft"
 
 

@@ -69,7 +69,7 @@ class Answering:
 
         Args:
             location: where the adapters' own base lies, if not where its id says.
-            engine: ``auto``, ``packed`` or ``peft``.
+            engine: ``auto``, ``packed``, ``numpy`` or ``peft``.
 
         Raises:
             PlatformError: an adapter, its base or its steps cannot be used.
@@ -111,11 +111,10 @@ class Answering:
                     ids = running.tokenizer.encode([asked[i].text for i in at], limit)
                     encoded |= dict(zip(at, ids, strict=True))
                 rows = [Row(encoded[i].ids, asked[i].source) for i in encoded]
-                logits = dict(zip(encoded, running.engines.logits(rows, engine), strict=True))
-                names = [running.engines.pick(ready.source, engine).name for ready in adapters]
-            for ready, name in zip(adapters, names, strict=True):
+                judged = dict(zip(encoded, running.engines.logits(rows, engine), strict=True))
+            for ready in adapters:
                 at = places[ready.source.content_hash]
-                yield ready, [Answer(i, asked[i].text, encoded[i], logits[i], name) for i in at]
+                yield ready, [Answer(i, asked[i].text, encoded[i], *judged[i]) for i in at]
 
     def _by_base(self, asked: Sequence[Asked], location: str | None) -> list[list[Ready]]:
         """The adapters that are asked, each once, with their bases; those of one base together."""

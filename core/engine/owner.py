@@ -46,9 +46,7 @@ class Owner(Generic[Item]):
     def check_open(self) -> None:
         """Raises `UsageError` after the end."""
         if self._closed:
-            raise UsageError(
-                "the platform has been closed", "open another, or close it after the last call"
-            )
+            raise closed()
 
     def close(self) -> None:
         """Ends the thread once what waits is done."""
@@ -75,3 +73,10 @@ class Owner(Generic[Item]):
                     break
             closing = None in items
             self._work([item for item in items if item is not None])
+
+
+def closed() -> UsageError:
+    """What a call hears that comes after the end."""
+    return UsageError(
+        "the platform has been closed", "open another, or close it after the last call"
+    )
