@@ -21,6 +21,8 @@ from .errors import SettingsError
 PREFIX = "PLATFORM_"
 FILE = "platform.toml"
 EngineChoice = Literal["auto", "packed", "numpy", "peft"]
+# Importing torch costs as much as some 4,700 tokens cost more in NumPy, on one core of a server:
+# `python -m benchmarks.numpy_tokens` measures it.
 NUMPY_TOKENS = 4000
 
 

@@ -93,7 +93,7 @@ def encode(
         ids, positions: ``(tokens,)``, of the texts end to end.
         adapters: by segment.
     """
-    x = bert.word[ids].astype(np.float32)
+    x: FloatArray = bert.word[ids].astype(np.float32)
     x += bert.position[positions]
     x += bert.token_type
     _norm(bert, x, bert.embedding_norm)
@@ -232,8 +232,9 @@ def _norm(bert: NumpyBert, states: FloatArray, norm: Affine) -> None:
 def _pooler(bert: NumpyBert, first: FloatArray, patch: Patch | None) -> FloatArray:
     """The base's pooler over first states ``(texts, hidden)``, with LoRA if there is any."""
     assert bert.pooler is not None, "adapters that want a pooler are refused where there is none"
-    pooled = first @ bert.pooler.weight.T
+    pooled: FloatArray = first @ bert.pooler.weight.T
     pooled += bert.pooler.bias
     if patch is not None:
         pooled += first @ patch.down.T @ patch.ups[0].T
-    return np.tanh(pooled, out=pooled)
+    np.tanh(pooled, out=pooled)
+    return pooled
