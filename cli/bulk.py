@@ -133,6 +133,9 @@ def _answer(
     writer = make_writer(job.format, file, job.question.columns, known)
     rows = islice(_rows(platform, job), tally.rows, None)
     total = _expected(job)
+    if partial is not None and not 0 < total <= answering.CHUNK:
+        # All by torch: a run that goes on must end with the digits of one that was not stopped.
+        import torch  # noqa: F401
     screen = job.target is None and output.is_terminal(sys.stdout)
     with shown_progress(job.quiet or screen) as progress:
         progress.advance(tally.rows, total, WORK)

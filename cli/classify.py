@@ -30,6 +30,7 @@ class Engine(StrEnum):
 
     auto = "auto"
     packed = "packed"
+    numpy = "numpy"
     peft = "peft"
 
 

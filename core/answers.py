@@ -91,7 +91,7 @@ class Answering:
 
         Args:
             location: where the adapters' own base lies, if not where its id says.
-            engine: ``auto``, ``packed`` or ``peft``.
+            engine: ``auto``, ``packed``, ``numpy`` or ``peft``.
 
         Raises:
             PlatformError: an adapter, its base or its steps cannot be used.
@@ -180,10 +180,9 @@ class Answering:
             with self._pool.lend(of_base[0].base) as running:
                 found = iter(running.engines.logits(rows, engine))
                 for i, of_text in zip(at, windows, strict=True):
-                    logits[i] = mean_logits(list(islice(found, len(of_text))), of_text)
-                for ready in of_base:
-                    picked = running.engines.pick(ready.source, engine)
-                    engines[ready.source.content_hash] = picked.name
+                    judged = list(islice(found, len(of_text)))
+                    logits[i] = mean_logits([row for row, _ in judged], of_text)
+                    engines[batch.asked[i].source.content_hash] = judged[0][1]
         return Answered(batch, [logits[i] for i in range(len(batch.asked))], engines)
 
     def _read(self, answered: Answered) -> list[Prediction]:

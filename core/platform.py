@@ -1,6 +1,6 @@
 """The platform in Python: texts and adapters' names in, predictions out.
 
-Importing this imports no torch; the first classification does.
+Importing this imports no torch; training does, and classification once there is much to classify.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, overload
 from .answers import Answering
 from .asked import Asked, Names, check_text, check_texts, pair, parts
 from .bases import Bases
-from .engine.choice import Engines, check_engine
+from .engine.choice import ColdStart, Engines, check_engine
 from .engine.pool import BasePool
 from .errors import UsageError
 from .registry import Listener, NullListener, Registry
@@ -64,7 +64,8 @@ class Platform:
         self.listener: Listener = listener or NullListener()
         self.store = Store(settings.store, starters or packaged_starters())
         self.bases = Bases(registry, settings.cache)
-        engines = partial(Engines, settings=settings, listener=self.listener)
+        start = ColdStart(settings.numpy_tokens)
+        engines = partial(Engines, settings=settings, listener=self.listener, start=start)
         self._pool = BasePool(self.bases, engines, settings.resident_bases)
         self._answering = Answering(self._pool, registry, self.listener)
 
@@ -132,7 +133,7 @@ class Platform:
             adapter: ``NAME`` or ``NAME@VERSION`` for all texts, or one for each; None: the only
                 adapter there is, else the default of the settings.
             base: where the adapters' own base lies, if not where its id says.
-            engine: ``auto``, ``packed`` or ``peft``; None: as the settings say.
+            engine: ``auto``, ``packed``, ``numpy`` or ``peft``; None: as the settings say.
 
         Raises:
             UsageError: no adapter is named and none can be taken, or texts and names do not fit.

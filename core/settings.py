@@ -22,7 +22,10 @@ from .errors import SettingsError
 
 PREFIX = "PLATFORM_"
 FILE = "platform.toml"
-EngineChoice = Literal["auto", "packed", "peft"]
+EngineChoice = Literal["auto", "packed", "numpy", "peft"]
+# Importing torch costs as much as some 4,700 tokens cost more in NumPy, on one core of a server:
+# `python -m benchmarks.numpy_tokens` measures it.
+NUMPY_TOKENS = 4000
 
 
 def data_home() -> Path:
@@ -63,6 +66,7 @@ class Settings(BaseSettings):
             goes.
         peft_resident: adapters that one PEFT model holds before the least recently used goes.
         resident_bases: base models held in memory.
+        numpy_tokens: tokens that a process is answered by NumPy before it imports torch; 0: none.
         plugins_dir: directory of single-file plugins and domain folders.
         load_plugins: allow-list of plugin names, comma-separated; None: all. Built-ins always load.
         strict_plugins: a plugin that fails ends the command.
@@ -81,6 +85,7 @@ class Settings(BaseSettings):
     adapter_megabytes: int = Field(1000, ge=0)
     peft_resident: int = Field(16, ge=1)
     resident_bases: int = Field(2, ge=1)
+    numpy_tokens: int = Field(NUMPY_TOKENS, ge=0)
     plugins_dir: Path | None = None
     load_plugins: str | None = None
     strict_plugins: bool = False

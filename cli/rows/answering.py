@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from adapter_platform.core.errors import PlatformError
@@ -228,7 +227,7 @@ def answer(prediction: Prediction, question: Question, meanings: Meanings) -> di
     if question.top_k is not None:
         ours["top"] = [
             {"label": name, "score": round(score, 6)}
-            for name, score in top(prediction, question.top_k)
+            for name, score in prediction.top(question.top_k)
         ]
     return ours
 
@@ -248,9 +247,3 @@ def codes(prediction: Prediction) -> list[str]:
     if prediction.truncated and "truncated" not in found:
         found.append("truncated")
     return found
-
-
-def top(prediction: Prediction, k: int | None) -> list[tuple[str, float]]:
-    """The most probable classes with their probabilities, at most k."""
-    ranked = sorted(prediction.probabilities.items(), key=itemgetter(1), reverse=True)
-    return ranked if k is None else ranked[:k]

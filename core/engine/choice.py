@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..errors import UsageError, unknown
+from ..errors import SettingsError, UsageError, unknown
 from .forks import renew_in_child
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float32]
 
-ENGINES = ("auto", "packed", "peft")
-REMEMBERED = 4096  # adapters that the packed engine does not refuse
+ENGINES = ("auto", "packed", "numpy", "peft")
+REMEMBERED = 4096  # adapters of which it is known whether they are refused
 
 
 def check_engine(wanted: str) -> str:
@@ -32,44 +33,60 @@ def check_engine(wanted: str) -> str:
     return wanted
 
 
-class Engines:
-    """The engines over one base, each made when it is first wanted. Safe from any thread."""
+class ColdStart:
+    """How much a process is answered by NumPy before it imports torch. Threads may share it.
 
-    def __init__(self, base: Base, settings: Settings, listener: Listener) -> None:
+    Args:
+        tokens: of all texts together. A text too many brings torch, and what has been imported is
+            used.
+    """
+
+    def __init__(self, tokens: int) -> None:
+        self._left = tokens  # without a lock: a count lost between threads costs nobody an answer
+
+    def covers(self, tokens: int) -> bool:
+        """Whether texts of so many tokens are NumPy's; if they are, they have been counted."""
+        if "torch" in sys.modules or tokens > self._left:
+            return False
+        self._left -= tokens
+        return True
+
+
+class Engines:
+    """The engines over one base, each made when it is first wanted. Safe from any thread.
+
+    Args:
+        start: shared by all bases.
+    """
+
+    def __init__(
+        self, base: Base, settings: Settings, listener: Listener, start: ColdStart
+    ) -> None:
+        from .lora import LoraReader
+
         self._base = base
         self._settings = settings
         self._listener = listener
+        self._start = start
+        self._reader = LoraReader(base)
         self._made: dict[str, Engine] = {}
-        self._fits: set[str] = set()
+        self._refused: dict[str, bool] = {}
         self._renew()
         renew_in_child(self, Engines._renew)
 
-    def pick(self, adapter: AdapterSource, wanted: str) -> Engine:
-        """The engine of this name; ``auto`` is packed for every adapter that it does not refuse."""
-        if wanted != "auto":
-            return self._engine(wanted)
-        packed = self._engine("packed")
-        if adapter.content_hash not in self._fits:
-            if packed.refuses(adapter) is not None:
-                return self._engine("peft")
-            if len(self._fits) >= REMEMBERED:
-                self._fits.clear()
-            self._fits.add(adapter.content_hash)
-        return packed
-
-    def logits(self, rows: Sequence[Row], wanted: str) -> list[FloatArray]:
-        """``(classes,)`` float32 for each row, each by the engine picked for its adapter.
+    def logits(self, rows: Sequence[Row], wanted: str) -> list[tuple[FloatArray, str]]:
+        """``(classes,)`` float32 for each row, and the name of the engine that ran it.
 
         Raises:
             as `Engine.logits`.
         """
         shares: dict[str, list[int]] = {}
-        for index, row in enumerate(rows):
-            shares.setdefault(self.pick(row.adapter, wanted).name, []).append(index)
-        found: dict[int, FloatArray] = {}
+        for index, name in enumerate(self._pick(rows, wanted)):
+            shares.setdefault(name, []).append(index)
+        found: dict[int, tuple[FloatArray, str]] = {}
         for name, indices in shares.items():
             answers = self._engine(name).logits([rows[index] for index in indices])
-            found |= zip(indices, answers, strict=True)
+            found |= {i: (answer, name) for i, answer in zip(indices, answers, strict=True)}
         return [found[index] for index in range(len(rows))]
 
     def close(self) -> None:
@@ -79,16 +96,51 @@ class Engines:
         for engine in made:
             engine.close()
 
+    def _pick(self, rows: Sequence[Row], wanted: str) -> list[str]:
+        """The name of the engine that each row goes to.
+
+        ``auto`` is peft for adapters that the packed engine refuses. The others are NumPy's while
+        the process is cold, for another device has not been asked for, and torch is not needed
+        anyway; else they are packed.
+        """
+        if wanted != "auto":
+            return [wanted] * len(rows)
+        refused = [self._refuses(row.adapter) for row in rows]
+        cold = not any(refused) and not self._settings.device.startswith("cuda")
+        light = cold and self._start.covers(sum(len(row.tokens) for row in rows))
+        return ["peft" if no else "numpy" if light else "packed" for no in refused]
+
+    def _refuses(self, adapter: AdapterSource) -> bool:
+        refused = self._refused.get(adapter.content_hash)
+        if refused is None:
+            refused = self._reader.refuses(adapter) is not None
+            if len(self._refused) >= REMEMBERED:
+                self._refused.clear()
+            self._refused[adapter.content_hash] = refused
+        return refused
+
     def _engine(self, name: str) -> Engine:
         with self._lock:
             if name not in self._made:
                 self._made[name] = self._make(name)
+                if name == "packed":  # what NumPy has held is torch's from here; calls end with it
+                    self._made.pop("numpy", None)
             return self._made[name]
 
     def _make(self, name: str) -> Engine:
+        base, settings = self._base, self._settings
+        room = settings.adapter_megabytes * 1_000_000
+        if name == "numpy":
+            if settings.device.startswith("cuda"):
+                raise SettingsError(
+                    "the numpy engine runs on the CPU alone",
+                    f"leave --device {settings.device} out, or use --engine packed",
+                )
+            from .numpy_engine import NumpyEngine
+
+            return NumpyEngine(base, self._listener, room, settings.batch_tokens)
         from .encoder import pick_device
 
-        base, settings = self._base, self._settings
         device = pick_device(settings.device)
         if name == "peft":
             from .peft import PeftEngine
@@ -107,7 +159,7 @@ class Engines:
             base,
             device,
             self._listener,
-            settings.adapter_megabytes * 1_000_000,
+            room,
             settings.batch_tokens,
             settings.threads,
         )

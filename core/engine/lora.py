@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..bases import Base
 from ..errors import AdapterCorrupt, AdapterUnsupported
 from ..heads import Head
 from ..store.source import AdapterSource
 from ..store.verify import verify_files
-from .bert import EMBEDDINGS, POOLER, SITES, Bert
+from .bert import EMBEDDINGS, POOLER, SITES, Bert, read_bert, refuses_base
+from .forks import renew_in_child
 from .published import HARMLESS_STARTS, TASKS, TENSORS, check_files, read_config, read_head
 from .tensors import map_tensors
 
@@ -60,6 +63,10 @@ class Patch:
     down: FloatArray
     ups: tuple[FloatArray, ...]
 
+    @property
+    def nbytes(self) -> int:
+        return self.down.nbytes + sum(up.nbytes for up in self.ups)
+
 
 @dataclass(frozen=True, slots=True)
 class Lora:
@@ -73,6 +80,47 @@ class Lora:
     layers: tuple[tuple[Patch | None, ...], ...]
     pooler: Patch | None
     head: Head
+
+    @property
+    def nbytes(self) -> int:
+        patches = [patch for layer in (*self.layers, (self.pooler,)) for patch in layer if patch]
+        head = self.head.weight.nbytes + self.head.bias.nbytes
+        return head + sum(patch.nbytes for patch in patches)
+
+
+class LoraReader:
+    """A base's weights, mapped when they are first wanted, and the adapters that run on them.
+
+    Safe from any thread, and after a fork.
+    """
+
+    def __init__(self, base: Base) -> None:
+        self._base = base
+        self._bert: Bert | None = None
+        self._renew()
+        renew_in_child(self, LoraReader._renew)
+
+    @property
+    def bert(self) -> Bert:
+        """Raises as `read_bert`."""
+        with self._lock:
+            if self._bert is None:
+                self._bert = read_bert(self._base)
+            return self._bert
+
+    def refuses(self, source: AdapterSource) -> str | None:
+        """Why an adapter cannot be run exactly, as a sentence; None if it can."""
+        return refuses_base(self._base) or refuses(source, self.bert.has_pooler)
+
+    def read(self, source: AdapterSource) -> Lora:
+        """Reads and checks an adapter. Raises as `read_lora`, for one that is refused too."""
+        refusal = refuses_base(self._base)
+        if refusal:
+            raise AdapterUnsupported(refusal, "use --engine auto or --engine peft")
+        return read_lora(source, self.bert)
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()
 
 
 def refuses(source: AdapterSource, has_pooler: bool) -> str | None:

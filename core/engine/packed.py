@@ -8,8 +8,7 @@ what has come in meanwhile.
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -19,16 +18,14 @@ import numpy as np
 import torch
 
 from ..bases import Base
-from ..errors import AdapterUnsupported, PlatformError
+from ..errors import PlatformError
 from ..registry import Listener
 from ..store.manifest import Manifest
 from ..store.source import AdapterSource
-from .bert import Bert, read_bert, refuses_base
-from .forks import renew_in_child
 from .forward import Buffers, Gathered, Strips, encode, logits
-from .lora import read_lora, refuses
+from .lora import LoraReader
 from .owner import Owner
-from .packing import cut, lay_out
+from .packing import cut, lay_out, numbered
 from .protocol import Row
 from .resident import Residents
 from .torch_weights import TorchBert, TorchLora
@@ -94,17 +91,15 @@ class PackedEngine:
         self._batch_tokens = batch_tokens
         self._threads = threads
         self._gather_above = GATHER_ABOVE[device.type] if gather_above is None else gather_above
-        self._bert: Bert | None = None
+        self._reader = LoraReader(base)
         self._torch_bert: TorchBert | None = None
         self._buffers: Buffers | None = None
-        self._renew()
         self._residents = Residents(self._load, room)
         self._owner: Owner[_Call] = Owner(f"packed {base.id}", self._answer)
-        renew_in_child(self, PackedEngine._renew)
 
     def refuses(self, adapter: AdapterSource) -> str | None:
         """Why the adapter cannot be run exactly here, as a sentence; None if it can."""
-        return refuses_base(self._base) or refuses(adapter, self._mapped().has_pooler)
+        return self._reader.refuses(adapter)
 
     def logits(self, rows: Sequence[Row]) -> list[FloatArray]:
         """``(classes,)`` float32 for each row, in the rows' order. Loads adapters as needed.
@@ -119,7 +114,7 @@ class PackedEngine:
         self._owner.check_open()
         answers: dict[int, FloatArray] = {}
         loaded: list[Manifest] = []
-        numbers = _numbered(row.adapter.content_hash for row in rows)
+        numbers = numbered(row.adapter.content_hash for row in rows)
         lengths = [len(row.tokens) for row in rows]
         try:
             for picks in cut(numbers, lengths, self._batch_tokens):
@@ -141,12 +136,9 @@ class PackedEngine:
         """Answers what waits, ends the thread and frees the base. Later calls raise."""
         self._owner.close()
         self._residents.clear()
-        self._bert = self._torch_bert = self._buffers = None
+        self._torch_bert = self._buffers = None
 
     # On the callers' threads
-
-    def _renew(self) -> None:
-        self._lock = threading.Lock()  # of the base's files
 
     def _text(self, row: Row, loaded: list[Manifest]) -> _Text:
         adapter, fresh = self._residents.get(row.adapter)
@@ -155,16 +147,7 @@ class PackedEngine:
         return _Text(row.tokens, adapter)
 
     def _load(self, source: AdapterSource) -> TorchLora:
-        refusal = refuses_base(self._base)
-        if refusal:
-            raise AdapterUnsupported(refusal, "use --engine auto or --engine peft")
-        return TorchLora.of(read_lora(source, self._mapped()), self._device)
-
-    def _mapped(self) -> Bert:
-        with self._lock:
-            if self._bert is None:
-                self._bert = read_bert(self._base)
-            return self._bert
+        return TorchLora.of(self._reader.read(source), self._device)
 
     # On the owner's thread
 
@@ -184,7 +167,7 @@ class PackedEngine:
 
     def _run(self, texts: Sequence[_Text]) -> None:
         """Answers texts in batches, which are smaller from then on where memory has run out."""
-        numbers = _numbered(id(text.adapter) for text in texts)
+        numbers = numbered(id(text.adapter) for text in texts)
         lengths = [len(text.tokens) for text in texts]
         for picks in cut(numbers, lengths, self._batch_tokens):
             batch = [texts[pick] for pick in picks]
@@ -220,18 +203,12 @@ class PackedEngine:
     def _loaded(self, tokens: int) -> tuple[TorchBert, Buffers]:
         if self._torch_bert is None:
             began = perf_counter()
-            self._torch_bert = TorchBert(self._mapped(), self._device)
+            self._torch_bert = TorchBert(self._reader.bert, self._device)
             milliseconds = 1000 * (perf_counter() - began)
             log.info("loaded the base %s in %.0f ms", self._base.id, milliseconds)
         if self._buffers is None or self._buffers.size < tokens:
             self._buffers = Buffers(self._torch_bert, tokens)
         return self._torch_bert, self._buffers
-
-
-def _numbered(keys: Iterable[Hashable]) -> list[int]:
-    """Equal numbers for equal keys, counted in the order that they come."""
-    numbers: dict[Hashable, int] = {}
-    return [numbers.setdefault(key, len(numbers)) for key in keys]
 
 
 def _answered(text: _Text) -> FloatArray:

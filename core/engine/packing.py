@@ -4,7 +4,7 @@ texts of equal length, lie together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby
 
@@ -43,6 +43,12 @@ class Layout:
     size: int
     segments: tuple[Span, ...]
     runs: tuple[Span, ...]
+
+
+def numbered(keys: Iterable[Hashable]) -> list[int]:
+    """Equal numbers for equal keys, counted in the order that they come."""
+    numbers: dict[Hashable, int] = {}
+    return [numbers.setdefault(key, len(numbers)) for key in keys]
 
 
 def cut(adapters: Sequence[int], lengths: Sequence[int], budget: int) -> Iterator[list[int]]:

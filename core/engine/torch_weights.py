@@ -84,10 +84,6 @@ class TorchPatch:
         ranks = tuple(len(up) for up in ups)
         return cls(patch.targets, ranks, to_torch(patch.down, device).T, tuple(ups))
 
-    @property
-    def nbytes(self) -> int:
-        return self.down.nbytes + sum(up.nbytes for up in self.ups)
-
 
 @dataclass(frozen=True, slots=True)
 class TorchLora:
@@ -112,9 +108,7 @@ class TorchLora:
         )
         pooler = TorchPatch.of(lora.pooler, device) if lora.pooler else None
         weight, bias = to_torch(lora.head.weight, device), to_torch(lora.head.bias, device)
-        nbytes = weight.nbytes + bias.nbytes
-        nbytes += sum(patch.nbytes for layer in (*layers, (pooler,)) for patch in layer if patch)
-        return cls(layers, pooler, lora.head.pooling, Affine(weight.T, bias), nbytes)
+        return cls(layers, pooler, lora.head.pooling, Affine(weight.T, bias), lora.nbytes)
 
 
 def to_torch(array: NDArray[Any], device: torch.device) -> Tensor:

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,6 +112,52 @@ def test_listing_adapters_takes_a_tenth_of_importing_the_model_libraries(
             theirs.append(seconds(importing))
     ratio = statistics.median(ours) / statistics.median(theirs)
     assert ratio <= 0.1, f"{ratio:.3f}: {ours} against {theirs}"
+
+
+CLASSIFY = """
+from adapter_platform.cli.main import app
+try:
+    app(["classify", *{arguments!r}], prog_name="platform")
+except SystemExit as left:
+    assert left.code == 0
+"""
+
+
+@pytest.mark.parametrize("adapter", ["desk", "topics", "tags"])
+def test_one_text_is_answered_without_a_model_library(store_dir: Path, adapter: str) -> None:
+    names = imported(CLASSIFY.format(arguments=["-a", adapter, "数据清洗流程是什么？"]))
+    assert "numpy" in names
+    assert not names & {"torch", "transformers", "peft", "sklearn", "scipy", "datasets"}
+
+
+def test_the_light_start_ends_where_torch_is_worth_its_import(
+    spawn: Spawn, store_dir: Path
+) -> None:
+    def answers(texts: int, budget: int) -> list[dict[str, Any]]:
+        env = {"PLATFORM_NUMPY_TOKENS": str(budget)}
+        many = [f"text {number}" for number in range(texts)]
+        done = spawn("classify", "-a", "desk", "--json", *many, env=env)
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    light, heavy, cut_short = answers(20, 1000), answers(20, 0), answers(20, 40)
+    assert {row["engine"] for row in light} == {"numpy"}
+    assert {row["engine"] for row in heavy} == {row["engine"] for row in cut_short} == {"packed"}
+    for ours, theirs in zip(light, heavy, strict=True):
+        assert ours["label"] == theirs["label"]
+        assert ours["probabilities"] == pytest.approx(theirs["probabilities"], abs=1e-5)
+
+
+def test_a_file_larger_than_the_light_start_goes_to_torch(
+    store_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "texts.txt"
+    file.write_text("some text\n" * 20)
+    code = CLASSIFY.format(arguments=["-a", "desk", "--input", str(file)])
+    monkeypatch.setenv("PLATFORM_NUMPY_TOKENS", "40")
+    assert "torch" in imported(code)
+    monkeypatch.setenv("PLATFORM_NUMPY_TOKENS", "1000")
+    assert "torch" not in imported(code)
 
 
 # --- exit codes and streams -----------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Engines of both kinds over the tiny base, and what plain PEFT says of the same texts."""
+"""Engines of every kind over the tiny base, and what plain PEFT says of the same texts."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from peft import PeftModel
 
 from adapter_platform.core.bases import Base
 from adapter_platform.core.engine.encoder import load_encoder, pad, pooled
+from adapter_platform.core.engine.numpy_engine import NumpyEngine
 from adapter_platform.core.engine.packed import PackedEngine
 from adapter_platform.core.engine.peft import PeftEngine
 from adapter_platform.core.engine.protocol import Engine, Row
@@ -22,7 +23,7 @@ from adapter_platform.core.registry import NullListener
 from adapter_platform.core.store.manifest import Manifest
 from adapter_platform.core.store.source import AdapterSource
 
-Kind = Literal["packed", "peft"]
+Kind = Literal["packed", "numpy", "peft"]
 MakeAdapter = Callable[..., AdapterSource]
 MakeEngine = Callable[..., Engine]
 CPU = torch.device("cpu")
@@ -47,11 +48,20 @@ def make_packed(base: Base, listener: Any = None, **options: Any) -> PackedEngin
     return PackedEngine(base, listener=listener or NullListener(), **{**usual, **options})
 
 
+def make_numpy(
+    base: Base, listener: Any = None, room: int = 16 * ADAPTER, batch_tokens: int = 256
+) -> NumpyEngine:
+    return NumpyEngine(base, listener or NullListener(), room, batch_tokens)
+
+
 def make_peft(base: Base, listener: Any = None, resident: int = 16) -> PeftEngine:
     return PeftEngine(base, CPU, listener or NullListener(), resident, 256, threads=1)
 
 
-@pytest.fixture(params=["packed", "peft"])
+MAKE_LORA: dict[str, MakeEngine] = {"packed": make_packed, "numpy": make_numpy}
+
+
+@pytest.fixture(params=["packed", "numpy", "peft"])
 def kind(request: pytest.FixtureRequest) -> Kind:
     return request.param  # type: ignore[no-any-return]  # pytest's own is untyped
 
@@ -62,9 +72,10 @@ def make_engine(kind: Kind) -> Iterator[MakeEngine]:
     made: list[Engine] = []
 
     def make(base: Base, listener: Any = None, held: int = 16) -> Engine:
-        packed = kind == "packed"
-        engine = make_packed(base, listener, room=held * ADAPTER) if packed else None
-        made.append(engine or make_peft(base, listener, held))
+        if kind == "peft":
+            made.append(make_peft(base, listener, held))
+        else:
+            made.append(MAKE_LORA[kind](base, listener, room=held * ADAPTER))
         return made[-1]
 
     yield make

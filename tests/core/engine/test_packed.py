@@ -1,4 +1,4 @@
-"""The packed engine: as exact as PEFT for every LoRA that it takes, and plain about the rest."""
+"""The packed engine, and NumPy in its place: exact for every LoRA, and plain about the rest."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,18 @@ from adapter_platform.core.registry import NullListener, Registry
 from adapter_platform.core.store.source import AdapterSource
 from adapter_platform.plugins.testing import make_tiny_base
 
-from .conftest import ADAPTER, Hears, MakeAdapter, ask, edit_config, make_packed, plain, texts
+from .conftest import (
+    ADAPTER,
+    Hears,
+    MakeAdapter,
+    MakeEngine,
+    ask,
+    edit_config,
+    make_numpy,
+    make_packed,
+    plain,
+    texts,
+)
 
 LOADED = "adapter_platform.core.engine.resident"
 SHAPES = (
@@ -37,6 +49,11 @@ SHAPES = (
     {"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 1, "intermediate_size": 96},
     {"hidden_size": 40, "num_hidden_layers": 1, "num_attention_heads": 5, "intermediate_size": 8},
 )
+BACKENDS: dict[str, MakeEngine] = {
+    "numpy": make_numpy,
+    "packed": make_packed,
+    "gathered": partial(make_packed, gather_above=0),
+}
 
 
 @pytest.fixture
@@ -97,7 +114,7 @@ LENGTHS = st.lists(st.integers(1, 20) | st.sampled_from([8, 8, 8, 100, 511, 512]
 
 
 @settings(
-    max_examples=15,
+    max_examples=30,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -107,7 +124,7 @@ LENGTHS = st.lists(st.integers(1, 20) | st.sampled_from([8, 8, 8, 100, 511, 512]
     adapters=st.lists(loras(), min_size=1, max_size=3),
     lengths=LENGTHS,
     budget=st.sampled_from([1, 64, 4096]),
-    gathers=st.booleans(),
+    backend=st.sampled_from(["numpy", "packed", "gathered"]),
     seed=st.integers(0, 1000),
 )
 def test_any_mix_of_texts_and_adapters_answers_as_peft_does_in_float64(
@@ -118,7 +135,7 @@ def test_any_mix_of_texts_and_adapters_answers_as_peft_does_in_float64(
     adapters: list[dict[str, Any]],
     lengths: list[int],
     budget: int,
-    gathers: bool,
+    backend: str,
     seed: int,
 ) -> None:
     directory = shaped_bases[shape]
@@ -130,7 +147,7 @@ def test_any_mix_of_texts_and_adapters_answers_as_peft_does_in_float64(
         for n in lengths
     ]
     rows += rows[:2]  # a text may come twice
-    engine = make_packed(base, gather_above=0 if gathers else None, batch_tokens=budget)
+    engine = BACKENDS[backend](base, batch_tokens=budget)
     answers = engine.logits(rows)
     engine.close()
     assert len(answers) == len(rows)
@@ -142,17 +159,16 @@ def test_any_mix_of_texts_and_adapters_answers_as_peft_does_in_float64(
             np.testing.assert_allclose(ours, exact, rtol=1e-4, atol=1e-4 * np.abs(exact).max())
 
 
-@pytest.mark.parametrize(
-    ("pooling", "gather_above"), [("mean", None), ("cls", None), ("pooler", None), ("pooler", 0)]
-)
+@pytest.mark.parametrize("backend", ["numpy", "packed", "gathered"])
+@pytest.mark.parametrize("pooling", ["mean", "cls", "pooler"])
 def test_its_error_against_float64_is_at_most_twice_that_of_plain_peft(
     tiny_base: Path,
     tiny: Base,
     make_adapter_dir: MakeAdapter,
     pooling: str,
-    gather_above: int | None,
+    backend: str,
 ) -> None:
-    engine = make_packed(tiny, gather_above=gather_above)
+    engine = BACKENDS[backend](tiny)
     ours, theirs = [], []
     for seed in range(4):  # in one random model a single text may be ill-conditioned
         source = make_adapter_dir(tiny_base, f"n{seed}", pooling=pooling, labels=5, seed=seed)
@@ -223,14 +239,15 @@ def _to(tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch
 
 def _check_against_peft(directory: Path, tmp_path: Path, make_adapter_dir: MakeAdapter) -> None:
     base = Bases(Registry(), tmp_path / "cache").resolve(str(directory))
-    engine = make_packed(base)
+    engines = [make(base) for make in BACKENDS.values()]
     for pooling in ("mean", "pooler"):
         source = make_adapter_dir(directory, pooling, pooling=pooling)
         rows = texts(8)
-        np.testing.assert_allclose(
-            ask(engine, source, rows), plain(base, source, rows), atol=1e-4, rtol=1e-4
-        )
-    engine.close()
+        expected = plain(base, source, rows)
+        for engine in engines:
+            np.testing.assert_allclose(ask(engine, source, rows), expected, atol=1e-4, rtol=1e-4)
+    for engine in engines:
+        engine.close()
 
 
 # --- what it does not run -----------------------------------------------------------------------

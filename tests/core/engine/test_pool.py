@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapter_platform.core.bases import Base, Bases
-from adapter_platform.core.engine.choice import Engines
+from adapter_platform.core.engine.choice import ColdStart, Engines
 from adapter_platform.core.engine.pool import BasePool
 from adapter_platform.core.errors import UsageError
 from adapter_platform.core.registry import NullListener, Registry
@@ -26,7 +26,8 @@ def bases(tmp_path: Path) -> Bases:
 
 
 def open_pool(bases: Bases, limit: int) -> BasePool:
-    return BasePool(bases, partial(Engines, settings=Settings(), listener=NullListener()), limit)
+    engines = partial(Engines, settings=Settings(), listener=NullListener(), start=ColdStart(0))
+    return BasePool(bases, engines, limit)
 
 
 def test_who_holds_a_base_at_the_end_makes_no_engine_any_more(bases: Bases, base: Base) -> None:

@@ -155,7 +155,10 @@ def test_any_peft_method_by_name_gives_an_adapter_that_plain_peft_and_the_platfo
     settings = SMALL.get(method, {})
     request = ask(
         request={"allow_worse": True},
-        **{"peft_method": method, "pooling": "mean", "learning_rate": 0.01, "peft": settings},
+        peft_method=method,
+        pooling="mean",
+        learning_rate=0.01,
+        peft=settings,
     )
     outcome = train(request, workshop, Quiet())
     assert outcome.manifest.peft_method == ("LORA" if method == "DORA" else method)
