@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import output
 from .render.figures import duration
@@ -21,7 +23,13 @@ SECONDS = 10.0  # between two lines where no bar can be drawn
 
 @contextmanager
 def shown_progress(quiet: bool = False) -> Iterator[Progress]:
-    """Progress on standard error for the length of the block."""
+    """Progress on standard error for the length of the block, which Ctrl-C ends for certain."""
+    with _progress(quiet) as progress, Interruptible(progress) as interruptible:
+        yield interruptible
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Progress]:
     if quiet:
         yield Silent()
         return
@@ -42,6 +50,43 @@ def shown_progress(quiet: bool = False) -> Iterator[Progress]:
     console = Console(stderr=True, highlight=False, markup=False)
     with RichProgress(*columns, console=console, transient=True) as bar:
         yield Bar(bar)
+
+
+class Interruptible:
+    """Progress whose next step ends the work where Ctrl-C has been pressed and was lost.
+
+    Python prints a KeyboardInterrupt that comes up in a finaliser or a callback and goes on.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._pressed = False
+        self._before: Any = None
+
+    def __enter__(self) -> Interruptible:
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler and _is_main_thread():
+            self._before = signal.signal(signal.SIGINT, self._press)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def say(self, message: str) -> None:
+        self._progress.say(message)
+
+    def advance(self, done: int, total: int, note: str) -> None:
+        if self._pressed:
+            raise KeyboardInterrupt
+        self._progress.advance(done, total, note)
+
+    def _press(self, *_: object) -> None:
+        self._pressed = True
+        raise KeyboardInterrupt
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 class Silent:
