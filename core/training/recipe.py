@@ -160,6 +160,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "typos": 0.0,
         "head": "trained",
         "max_length": 128,
+        "long_text": "truncate",
+        "stride": 32,
         "val_share": 0.1,
         "test_share": 0.1,
         "seed": 42,

@@ -18,6 +18,7 @@ OTHERS: dict[str, tuple[Any, Any]] = {
     "engine": ("packed", "peft"),
     "device": ("cpu", "cuda:1"),
     "threads": (1, 2),
+    "numpy_tokens": (0, 100),
     "batch_tokens": (10, 20),
     "adapter_megabytes": (10, 20),
     "peft_resident": (3, 4),
