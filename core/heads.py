@@ -95,6 +95,7 @@ def pool(
         return hidden[:, 0]
     if pooler is None:
         raise RecipeError(
-            "this base has no pooler, so a head cannot pool with it", "use pooling = 'mean'"
+            "this base has no pooler, so a head cannot pool with it",
+            "set pooling=mean, or take a base with a pooler, such as bert-base-chinese",
         )
     return cast("torch.Tensor", pooler(hidden))

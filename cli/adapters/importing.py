@@ -132,7 +132,7 @@ def _show(manifest: Manifest, promoted: bool, json: bool) -> None:
         output.json_document(manifest.to_dict())
         return
     labels = count(len(manifest.scheme.classes), "label")
-    where = "" if promoted else ", which is not current"
+    where = ", which is now current" if promoted else ", which is not current"
     output.result(f"imported {manifest.reference}: {labels}{where}")
     if not promoted:
         output.note(f"hint: platform adapters promote {manifest.reference} makes it current")

@@ -61,6 +61,8 @@ def remarks(entry: Listed, manifest: Manifest) -> list[str]:
     found = []
     if manifest.worse_than_probe:
         found.append("worse than the probe")
+    elif probe_is_ahead(manifest):
+        found.append("the probe is ahead on the test texts")
     if entry.newer_starter is not None:
         found.append(f"the starter is now version {entry.newer_starter}")
     if len(entry.versions) > 1:
@@ -72,6 +74,12 @@ def scores(manifest: Manifest, split: str = "test") -> tuple[float | None, float
     """An adapter's deciding figure on a split, and the probe's; None where there is none."""
     metric, metrics = manifest.scheme.primary_metric, manifest.metrics
     return metrics.get(f"{split}.{metric}"), metrics.get(f"{split}.probe.{metric}")
+
+
+def probe_is_ahead(manifest: Manifest) -> bool:
+    """Whether the probe does better on the test texts."""
+    ours, probe = scores(manifest)
+    return ours is not None and probe is not None and ours < probe
 
 
 def _document(store: Store, listing: list[Listed]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ..progress import shown_progress
 from ..render.evaluation import baselines, per_class
 from ..render.figures import count, duration
 from ..render.table import draw, shorten
+from .listing import probe_is_ahead
 
 if TYPE_CHECKING:
     from adapter_platform.core.training.requests import TrainingOptions
@@ -188,6 +189,8 @@ def _show_outcome(outcome: Outcome, store: Path | None) -> None:
             output.note(
                 f"hint: platform adapters promote {manifest.reference} makes it current regardless"
             )
+    elif probe_is_ahead(manifest):
+        output.warn("on the test texts the probe is ahead of it; the validation texts decide")
     output.result(f"try it: {_line_to_try(outcome, store)}")
 
 

@@ -126,7 +126,8 @@ def _check_stock(manifest: Manifest) -> None:
     if why:
         raise AdapterUnsupported(
             f"{manifest.reference} cannot be exported as a stock classifier: {why}",
-            "use --format platform, or train it with pooling = 'pooler'",
+            "use --format platform; --set pooling=pooler on a base with a pooler, such as "
+            "bert-base-chinese, trains one that can be",
         )
 
 

@@ -32,9 +32,13 @@ def training_splits(dataset: Dataset, recipe: Recipe) -> Splits:
         test_share=recipe.test_share,
     )
     train = list(splits.train)
+    notes = list(splits.notes)
     if recipe.label_texts:
         judged = {normalise(example.text) for example in (*splits.val, *splits.test)}
-        train += [e for e in label_texts(dataset.scheme) if normalise(e.text) not in judged]
+        names = [e for e in label_texts(dataset.scheme) if normalise(e.text) not in judged]
+        train += names
+        if names:
+            notes.append(f"{len(names)} of the training texts are labels' names and descriptions")
     if recipe.typos:
         train += mistyped(train, recipe.typos, recipe.seed)
     taught = {label for example in train for label in example.labels}
@@ -44,7 +48,7 @@ def training_splits(dataset: Dataset, recipe: Recipe) -> Splits:
             f"the label {absent[0]!r} has no training example",
             "add examples, or take it out of the label scheme",
         )
-    return replace(splits, train=tuple(train))
+    return replace(splits, train=tuple(train), notes=tuple(notes))
 
 
 def label_texts(scheme: LabelScheme) -> list[Example]:

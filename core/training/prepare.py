@@ -21,7 +21,7 @@ from ..heads import Pooling, check_pooling
 from ..labels import LabelScheme
 from ..registry import Listener, Registry
 from ..store.store import Store
-from ..tokens import Encoded, TextEncoder, written
+from ..tokens import Encoded, TextEncoder, unreadable, written
 from .augment import training_splits
 from .linear import targets
 from .model import virtual_tokens
@@ -166,7 +166,12 @@ def prepare(request: TrainingRequest, workshop: Workshop) -> Prepared:
         steps=epochs * math.ceil(len(texts["train"]) / recipe.batch_size),
         balanced=_is_balanced(recipe, dataset.scheme, counts),
         tokens_per_character=_density(texts["train"], encoded["train"]),
-        notes=(*_row_notes(dataset), *dataset.notes, *splits.notes),
+        notes=(
+            *_row_notes(dataset),
+            *dataset.notes,
+            *splits.notes,
+            *_unreadable(texts["train"], encoded["train"], base),
+        ),
     )
 
 
@@ -188,6 +193,18 @@ def _density(texts: Sequence[str], encoded: Sequence[Encoded]) -> float:
     pairs = zip(texts, encoded, strict=True)
     whole = [e.inner / max(1, written(text)) for text, e in pairs if not e.truncated]
     return float(np.percentile(whole, 99)) if whole else 0.0
+
+
+def _unreadable(texts: Sequence[str], encoded: Sequence[Encoded], base: Base) -> list[str]:
+    """What the base cannot read of the training texts."""
+    notices = [unreadable(*pair, base, 0.0) for pair in zip(texts, encoded, strict=True)]
+    count = sum(1 for found in notices if found)
+    if not count:
+        return []
+    return [
+        f"the base {base.id!r} cannot read {count} of the {len(texts)} training texts, in scripts "
+        "or words that it does not know; the default base reads about 100 languages"
+    ]
 
 
 def _row_notes(dataset: Dataset) -> list[str]:

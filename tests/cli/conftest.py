@@ -98,9 +98,8 @@ def publish(
             max_length=32,
             description=f"{name}, for tests",
             calibration=Calibration(1.0, {"price": 0.5} if scheme.kind == "multi" else {}),
-            metrics={f"test.{metric}": 0.9375, f"test.probe.{metric}": 0.875},
             libraries={"peft": "0.21"},
-            **manifest,
+            **{"metrics": {f"test.{metric}": 0.9375, f"test.probe.{metric}": 0.875}} | manifest,
         )
         return store.publish(directory, described)
 

@@ -64,6 +64,16 @@ def test_an_adapter_worse_than_the_probe_is_remarked_on(
     assert row.endswith("worse than the probe")
 
 
+def test_a_probe_that_is_ahead_on_the_test_texts_is_remarked_on(
+    answer: Answer, store_dir: Path, publish_random: Callable[..., Any]
+) -> None:
+    metrics = {"test.accuracy": 0.75, "test.probe.accuracy": 1.0}
+    publish_random(Store(store_dir), "tied", metrics=metrics)
+    rows = {line.split()[0]: line for line in answer("adapters", "list").splitlines() if line}
+    assert rows["tied"].endswith("the probe is ahead on the test texts")
+    assert "ahead" not in rows["desk"]
+
+
 def test_a_newer_starter_is_remarked_on(store_dir: Path) -> None:
     (entry,) = [found for found in Store(store_dir).listing() if found.name == "tags"]
     assert entry.manifest is not None

@@ -59,7 +59,7 @@ def test_a_stock_adapter_that_names_no_labels_takes_those_of_the_line(
     assert "--label" in refused.stderr
     labels = [word for label in ("x", "y", "z") for word in ("--label", label)]
     line = ("adapters", "import", stock, "--name", "back", *labels)
-    assert answer(*line, "--kind", "multi") == "imported back@1: 3 labels\n"
+    assert answer(*line, "--kind", "multi") == "imported back@1: 3 labels, which is now current\n"
     assert as_json("adapters", "show", "back", "--json")["scheme"]["kind"] == "multi"
     imported = as_json(*line, "--kind", "single", "--json")
     assert [label["name"] for label in imported["scheme"]["labels"]] == ["x", "y", "z"]
@@ -109,7 +109,7 @@ def test_an_import_that_the_probe_beats_is_not_current_unless_it_is_asked_for(
     assert "hint: platform adapters promote desk@3" in result.stderr
     assert Store(store_dir).current("desk") == 2
     result = run("adapters", "import", worse, "--allow-worse")
-    assert result.stdout == "imported desk@4: 3 labels\n"
+    assert result.stdout == "imported desk@4: 3 labels, which is now current\n"
     assert "and is current" in result.stderr
     assert Store(store_dir).current("desk") == 4
 

@@ -92,9 +92,12 @@ def test_bases_are_listed_with_the_default(as_json: Json, answer: Answer) -> Non
     assert "multilingual  default" in answer("bases", "list")
 
 
-def test_a_base_is_fetched_and_verified(as_json: Json, tiny_base: Path, store_dir: Path) -> None:
+def test_a_base_is_fetched_and_verified(
+    as_json: Json, answer: Answer, tiny_base: Path, store_dir: Path
+) -> None:
     fetched = as_json("bases", "fetch", tiny_base, "--json")
     assert fetched["hidden_size"] == 32
+    assert answer("bases", "fetch", tiny_base) == f"{tiny_base}\n", "for scripts, and cards"
     assert as_json("bases", "verify", tiny_base, "--json") == fetched
 
 

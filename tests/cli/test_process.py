@@ -160,6 +160,24 @@ def test_a_file_larger_than_the_light_start_goes_to_torch(
     assert "torch" not in imported(code)
 
 
+INTERRUPTED_IMPORT = """
+import sys
+class Pressed:
+    def find_spec(self, name, *_):
+        if name == "typer":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Pressed())
+from adapter_platform.cli.entry import main
+main()
+"""
+
+
+def test_ctrl_c_while_the_command_is_still_being_imported_ends_quietly() -> None:
+    line = [sys.executable, "-c", INTERRUPTED_IMPORT]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 # --- exit codes and streams -----------------------------------------------------------------------
 
 

@@ -153,7 +153,10 @@ def test_a_checkpoint_of_the_hand_written_classifier_comes_in_and_answers(
 ) -> None:
     old = write_old_checkpoint(tmp_path / "old", tiny_base)
     line = ("adapters", "import-legacy", old, "--base", tiny_base)
-    assert answer(*line, "--name", "questions") == "imported questions@1: 2 labels\n"
+    assert (
+        answer(*line, "--name", "questions")
+        == "imported questions@1: 2 labels, which is now current\n"
+    )
     assert set(as_json("classify", "-a", "questions", "--json", "x")["probabilities"]) == {"a", "b"}
     named = as_json(*line, "--label", "yes", "--label", "no", "--json")
     assert [label["name"] for label in named["scheme"]["labels"]] == ["yes", "no"]

@@ -72,3 +72,20 @@ def test_a_number_of_virtual_tokens_that_is_none_is_refused(
     request = ask(peft_method="P_TUNING", peft={"num_virtual_tokens": number})
     with pytest.raises(RecipeError, match=r"peft\.num_virtual_tokens cannot be"):
         plan(request, workshop)
+
+
+def test_texts_that_the_base_cannot_read_are_counted_in_a_note(
+    ask: MakeRequest, workshop: Workshop, tmp_path: Path
+) -> None:
+    rows = [
+        {"text": f"{' '.join(words)} {n}", "label": label}
+        for label, words in TOPICS.items()
+        for n in range(12)
+    ]
+    plain = prepare(ask(data=write_rows(tmp_path / "plain.csv", rows)), workshop)
+    assert not [note for note in plain.notes if "cannot read" in note]
+    strange = [{**row, "text": f"ཀཁགང {n}"} for n, row in enumerate(rows[:6])]
+    mixed = prepare(ask(data=write_rows(tmp_path / "mixed.csv", rows + strange)), workshop)
+    (note,) = [note for note in mixed.notes if "cannot read" in note]
+    count = sum(text.startswith("ཀ") for text in (e.text for e in mixed.examples("train")))
+    assert f"cannot read {count} of the {len(mixed.rows['train'])} training texts" in note
