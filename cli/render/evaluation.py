@@ -34,15 +34,19 @@ def figures(evaluation: Mapping[str, Any]) -> Table:
 
 
 def per_class(evaluation: Mapping[str, Any]) -> Table:
-    """Precision, recall, F1 and number of texts of each class."""
+    """Precision, recall, F1 and number of texts of each class; dashes where there is no text."""
+
+    def share(row: Mapping[str, Any], figure: str) -> str:
+        return percent(row[figure] if row["support"] else None)
+
     return Table.of(
         ("label", "precision>", "recall>", "F1>", "texts>"),
         [
             (
                 row["label"],
-                percent(row["precision"]),
-                percent(row["recall"]),
-                percent(row["f1"]),
+                share(row, "precision"),
+                share(row, "recall"),
+                share(row, "f1"),
                 f"{row['support']:,}",
             )
             for row in evaluation["per_class"]

@@ -196,7 +196,11 @@ def _per_class(evaluation: Mapping[str, Any]) -> str:
     return _table(
         ("label", "precision", "recall", "F1", "support"),
         [
-            (_plain(row["label"]), *(_percent(row[f]) for f in figures), str(row["support"]))
+            (
+                _plain(row["label"]),
+                *(_percent(row[f] if row["support"] else None) for f in figures),
+                str(row["support"]),
+            )
             for row in evaluation["per_class"]
         ],
     )

@@ -212,3 +212,11 @@ def test_the_lines_take_any_directory(tmp_path: Any) -> None:
     constants = [n.value for n in ast.walk(ast.parse(lines)) if isinstance(n, ast.Constant)]
     assert "C:\\bases\\it's" in constants
     assert str(tmp_path) in constants
+
+
+def test_a_class_without_test_texts_has_no_figures() -> None:
+    figures = {"precision": 0.0, "recall": 0.0, "f1": 0.0}
+    rows = [*EVALUATION["per_class"], {"label": "unseen", **figures, "support": 0}]
+    text = card(report={**REPORT, "test": {**EVALUATION, "per_class": rows}})
+    (line,) = [line for line in text.splitlines() if line.startswith("| unseen")]
+    assert [cell.strip() for cell in line.split("|")[2:-1]] == ["", "", "", "0"]
