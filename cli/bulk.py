@@ -134,8 +134,8 @@ def _answer(
     rows = islice(_rows(platform, job), tally.rows, None)
     total = _expected(job)
     if partial is not None and not 0 < total <= answering.CHUNK:
-        # All by torch: a run that goes on must end with the digits of one that was not stopped.
-        import torch  # noqa: F401
+        # A run that goes on must end with the digits of one that was not stopped.
+        import torch  # noqa: F401 - once it is imported, no text is answered by NumPy
     screen = job.target is None and output.is_terminal(sys.stdout)
     with shown_progress(job.quiet or screen) as progress:
         progress.advance(tally.rows, total, WORK)

@@ -115,13 +115,12 @@ class Answering:
             try:
                 failure: Exception | None = None
                 remaining = iter(parts)
-                while failure is None:
+                while True:
                     try:
                         batch = self._prepare(next(remaining), location)
                     except StopIteration:
                         break
-                    # Whatever it is, it is raised once its turn has come.
-                    except Exception as error:  # noqa: BLE001
+                    except Exception as error:  # noqa: BLE001 - raised once its turn has come
                         failure = error
                         break
                     running.append(runner.submit(self._run, batch, engine))

@@ -137,11 +137,10 @@ class Bases:
             raise BaseUnavailable("a base needs a name", "platform bases list shows names")
         if given in self._registry.bases:
             return given
-        # Not pathlib's own: they raise for ~nobody, and for what is too long to be a path.
-        local = os.path.expanduser(given)  # noqa: PTH111
-        if os.path.isdir(local):  # noqa: PTH112
+        local = os.path.expanduser(given)  # noqa: PTH111 - pathlib's raises for ~nobody
+        if os.path.isdir(local):  # noqa: PTH112 - pathlib's raises for what is too long for a path
             return str(Path(local).resolve())
-        if os.path.exists(local):  # noqa: PTH110
+        if os.path.exists(local):  # noqa: PTH110 - so does this one of pathlib's
             raise BaseUnavailable(f"the base {given!r} is a file, not a model directory")
         return given
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -56,3 +59,36 @@ def unpacked(tmp_path: Path) -> Callable[[str], list[str]]:
 def private_home(platform_home: Path) -> Path:
     """No test reads or writes the user's own store, cache or settings."""
     return platform_home
+
+
+# Runs each card's lines as they stand, the two directories apart, and prints its logits.
+CARDS = """
+import json, sys
+logits = []
+for lines in json.load(sys.stdin):
+    names = {}
+    exec(lines, names)
+    logits.append(names["logits"][0].tolist())
+assert not [m for m in sys.modules if m.split(".")[0] == "adapter_platform"]
+print(json.dumps(logits))
+"""
+
+
+@pytest.fixture
+def card_logits(tmp_path: Path) -> Callable[[Sequence[str]], list[list[float]]]:
+    """``card_logits(cards)``: what the lines give in a process that imports nothing of ours."""
+
+    def run(cards: Sequence[str]) -> list[list[float]]:
+        ran = subprocess.run(
+            [sys.executable, "-c", CARDS],
+            input=json.dumps(cards),
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+        found: list[list[float]] = json.loads(ran.stdout.splitlines()[-1])
+        return found
+
+    return run

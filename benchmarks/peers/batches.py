@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -11,7 +11,13 @@ from torch import Tensor
 from adapter_platform.core.heads import Head
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from adapter_platform.core.engine.protocol import Row
     from adapter_platform.core.store.source import AdapterSource
+
+    Answer = Callable[[], NDArray[np.float32]]
 
 
 def pad(
@@ -60,3 +66,26 @@ class Heads:
         """``(texts, classes)`` from ``(texts, hidden)``."""
         products = torch.bmm(self._weights[places], pooled.unsqueeze(-1)).squeeze(-1)
         return products + self._biases[places]
+
+
+def named(
+    model: Any, heads: Heads, rows: Sequence[Row], order: Sequence[int], pad_id: int, argument: str
+) -> Answer:
+    """All rows in one call of a model that takes each row's adapter by name.
+
+    Args:
+        order: where each row stood before it was sorted; the answers go back there.
+        argument: what the model calls the names.
+    """
+    names = [row.adapter.manifest.name for row in rows]
+    tokens = [row.tokens for row in rows]
+    places = heads.places([row.adapter for row in rows])
+    back = torch.tensor(order).argsort()
+
+    def answer() -> NDArray[np.float32]:
+        with torch.inference_mode():
+            ids, mask = pad(tokens, pad_id)
+            output = model(input_ids=ids, attention_mask=mask, **{argument: names})
+            return heads.logits(mean(output.last_hidden_state, mask), places)[back].numpy()
+
+    return answer

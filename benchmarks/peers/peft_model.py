@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import torch
 from peft import PeftModel
 
-from .batches import Heads, mean, pad
+from .batches import Heads, mean, named, pad
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from adapter_platform.core.store.source import AdapterSource
 
     from ..bench import Bench
-
-    Answer = Callable[[], NDArray[np.float32]]
+    from .batches import Answer
 
 
 def loaded(encoder: Any, sources: Sequence[AdapterSource]) -> Any:
@@ -74,18 +73,7 @@ def by_name(bench: Bench, sources: Sequence[AdapterSource], rows: Sequence[Row])
     """All rows at once, each with its adapter's name in ``adapter_names``."""
     model, heads = shared(bench, sources), Heads(sources)
     order = sorted(range(len(rows)), key=lambda i: (rows[i].adapter.path, len(rows[i].tokens)))
-    names = [rows[i].adapter.manifest.name for i in order]
-    tokens = [rows[i].tokens for i in order]
-    places = heads.places([rows[i].adapter for i in order])
-    back = torch.tensor(order).argsort()
-
-    def answer() -> NDArray[np.float32]:
-        with torch.inference_mode():
-            ids, mask = pad(tokens, bench.base.pad_id)
-            output = model(input_ids=ids, attention_mask=mask, adapter_names=names)
-            return heads.logits(mean(output.last_hidden_state, mask), places)[back].numpy()
-
-    return answer
+    return named(model, heads, [rows[i] for i in order], order, bench.base.pad_id, "adapter_names")
 
 
 def alone(

@@ -137,7 +137,7 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     for key, value in above.items():
         known = merged.get(key)
         both = isinstance(known, Mapping) and isinstance(value, Mapping)
-        merged[key] = _merge(known, value) if both else value  # type: ignore[arg-type]  # both are
+        merged[key] = _merge(known, value) if both else value  # type: ignore[arg-type]  # both are mappings
     return merged
 
 
@@ -181,10 +181,9 @@ def _show_outcome(outcome: Outcome, store: Path | None) -> None:
     else:
         output.result(f"published {manifest.reference}, which is not current")
     if manifest.worse_than_probe:
-        output.warn(
-            "it is worse than logistic regression on the frozen base (the probe); "
-            "more data or another recipe may help"
-        )
+        from adapter_platform.core.store.manifest import WORSE
+
+        output.warn(f"it is {WORSE}; more data or another recipe may help")
         if not outcome.promoted:
             output.note(
                 f"hint: platform adapters promote {manifest.reference} makes it current regardless"

@@ -42,7 +42,9 @@ def _facts(manifest: Manifest, versions: Sequence[int]) -> Iterator[tuple[str, s
         yield f"step {number}", f"{step.name}({settings})" + (f" by {by}" if by else "")
     yield "temperature", f"{manifest.calibration.temperature:.3f}"
     if manifest.worse_than_probe:
-        yield "warning", "worse than logistic regression on the frozen base (the probe)"
+        from adapter_platform.core.store.manifest import WORSE
+
+        yield "warning", WORSE
     yield "data", manifest.data_fingerprint
     yield "made with", _libraries(manifest)
 
