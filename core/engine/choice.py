@@ -139,9 +139,12 @@ class Engines:
             from .numpy_engine import NumpyEngine
 
             return NumpyEngine(base, self._listener, room, settings.batch_tokens)
+        import torch
+
         from .encoder import pick_device
 
         device = pick_device(settings.device)
+        threads = settings.threads or torch.get_num_threads()
         if name == "peft":
             from .peft import PeftEngine
 
@@ -151,7 +154,7 @@ class Engines:
                 self._listener,
                 settings.peft_resident,
                 settings.batch_tokens,
-                settings.threads,
+                threads,
             )
         from .packed import PackedEngine
 
@@ -161,7 +164,7 @@ class Engines:
             self._listener,
             room,
             settings.batch_tokens,
-            settings.threads,
+            threads,
         )
 
     def _renew(self) -> None:

@@ -18,6 +18,10 @@ from .torch_weights import Affine, TorchBert, TorchLora, TorchPatch
 
 QKV, MERGE, WIDEN, NARROW = range(len(SITES))
 
+# Tokens an adapter, on average, up to which waking a second thread costs a low-rank product more
+# than the thread saves. 32 adapters of 16 tokens each take a fifth less time so, on two cores.
+SHORT = 128
+
 
 class Buffers:
     """Memory for the states of a batch, used again by every layer and by later batches.
@@ -117,6 +121,9 @@ def logits(
 class Strips:
     """Adapters one after another, each on its own tokens: two small products a target, in place.
 
+    Short products run on the calling thread alone. torch counts threads for each thread of Python
+    apart, so others keep theirs, save one that first uses torch while `add` runs.
+
     Args:
         adapters: by segment.
     """
@@ -126,8 +133,20 @@ class Strips:
             _Strip(adapter, at.reads(segment.tokens), at.writes(segment.tokens))
             for segment, adapter in zip(layout.segments, adapters, strict=True)
         ]
+        short = at.x.device.type == "cpu" and layout.size <= SHORT * len(adapters)
+        self._threads = torch.get_num_threads() if short else 1
 
     def add(self, layer: int, site: int) -> None:
+        if self._threads == 1:
+            self._add(layer, site)
+            return
+        torch.set_num_threads(1)
+        try:
+            self._add(layer, site)
+        finally:
+            torch.set_num_threads(self._threads)
+
+    def _add(self, layer: int, site: int) -> None:
         for strip in self._strips:
             patch = strip.adapter.layers[layer][site]
             if patch is None:

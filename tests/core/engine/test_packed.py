@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel
 
 from adapter_platform.core.bases import Base, Bases
+from adapter_platform.core.engine import forward
 from adapter_platform.core.engine.packed import PackedEngine
 from adapter_platform.core.engine.protocol import Row
 from adapter_platform.core.errors import AdapterUnsupported, BaseUnavailable
@@ -429,6 +430,38 @@ def test_an_unloaded_adapter_is_read_again(
         assert np.array_equal(ask(engine, source, texts(2)), before)
     assert [r.message.split()[0] for r in caplog.records] == ["unloaded", "loaded"]
     engine.close()
+
+
+def test_short_low_rank_products_run_on_one_thread_and_all_else_on_the_threads_asked_for(
+    shaped_bases: list[Path],
+    make_adapter_dir: MakeAdapter,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: dict[str, set[int]] = {"mm": set(), "layer_norm": set()}
+
+    def spied(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **options: Any) -> Any:
+            seen[name].add(torch.get_num_threads())
+            return call(*args, **options)
+
+        return run
+
+    monkeypatch.setattr(torch, "mm", spied("mm", torch.mm))
+    monkeypatch.setattr(forward, "layer_norm", spied("layer_norm", forward.layer_norm))
+    directory = shaped_bases[0]
+    base = Bases(Registry(), directory / "cache").resolve(str(directory))
+    adapters = [make_adapter_dir(directory, name) for name in "ab"]
+    before = torch.get_num_threads()
+    engine = make_packed(base, batch_tokens=4096, threads=3)
+    try:
+        engine.logits([Row((2,) * 50, adapter) for adapter in adapters])
+        assert seen == {"mm": {1}, "layer_norm": {3}}
+        seen["mm"].clear()
+        engine.logits([Row((2,) * 400, adapters[0])])
+        assert seen == {"mm": {3}, "layer_norm": {3}}
+    finally:
+        engine.close()
+        torch.set_num_threads(before)  # for threads that begin later
 
 
 def test_it_needs_neither_transformers_nor_peft(
