@@ -15,6 +15,7 @@ from ..tokens import TextEncoder
 from ..training.linear import fit_temperature, targets
 from .folds import deal, out_of_fold_logits
 from .frozen import frozen_features
+from .reading import why_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,24 +81,33 @@ def find_label_errors(
 ) -> LabelErrors:
     """Labels of the data set that a probe on the frozen base, fitted without them, contradicts.
 
+    Texts that the base cannot read are left out of it.
+
     Args:
         max_length: tokens that are read of a text, special tokens included.
 
     Raises:
         DataError: there are not two labels with two texts each.
     """
-    folds = deal(dataset.examples)
-    judged_by(dataset.examples, dataset.scheme, folds)  # refused before the work, not after it
     encoded = TextEncoder(base).encode([e.text for e in dataset.examples], max_length)
-    features = frozen_features([e.ids for e in encoded], base, workshop, progress)
+    read = [
+        (example, row.ids)
+        for example, row in zip(dataset.examples, encoded, strict=True)
+        if not why_unreadable(example.text, row, base)
+    ]
+    examples = [example for example, _ in read]
+    folds = deal(examples)
+    judged_by(examples, dataset.scheme, folds)  # refused before the work, not after it
+    features = frozen_features([ids for _, ids in read], base, workshop, progress)
     errors, unjudged = contradicted(
-        dataset.examples,
+        examples,
         dataset.scheme,
         features,
         folds,
         lambda done, total: progress.advance(done, total, JUDGING),
     )
-    return LabelErrors(base.id, len(features) - _lost(dataset, unjudged), unjudged, errors)
+    judged = [e for e in examples if dataset.scheme.kind == "multi" or e.labels[0] not in unjudged]
+    return LabelErrors(base.id, len(judged), unjudged, errors)
 
 
 def contradicted(
@@ -242,10 +252,3 @@ def _only(example: Example, judge: LabelScheme) -> Example:
     if all(label in judge.classes for label in example.labels):
         return example
     return replace(example, labels=tuple(x for x in example.labels if x in judge.classes))
-
-
-def _lost(dataset: Dataset, unjudged: Sequence[str]) -> int:
-    """How many texts are not judged at all; in `multi` each is, by the other labels."""
-    if dataset.scheme.kind == "multi":
-        return 0
-    return sum(example.labels[0] in unjudged for example in dataset.examples)

@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 ANSWERING = "asking the adapter"
 CHUNK = 512  # texts that are answered together
 CANDIDATES = 10  # for each text that is wanted, how many of the most uncertain are compared
-SPARE = 3  # times as many are looked at, as near-duplicates and unreadable ones fall out
-COMPARED = 20_000  # texts at most where there is no adapter to say which are uncertain
+COMPARED = 20_000  # texts at most among which near-duplicates and sorts are looked for
 KNOWN = 5_000  # labelled texts at most that those are compared with
 
 
@@ -108,7 +107,7 @@ def suggest_by_adapter(
     """
     left = _Left(texts)
     left.drop_repeated(labelled)
-    left.check("they all stand in the labelled data")
+    rows = left.drop_unreadable(base, manifest.max_length)
     probabilities = _probabilities(left.texts(), manifest, judge, progress)
     unsure = choosing.uncertainty(manifest.scheme, probabilities, manifest.calibration.thresholds)
     answers = dict(zip(left.positions, zip(probabilities, unsure, strict=True), strict=True))
@@ -116,11 +115,13 @@ def suggest_by_adapter(
     def uncertainty(position: int) -> float:
         return float(answers[position][1])
 
-    wanted = CANDIDATES * count
-    left.keep(sorted(left.positions, key=lambda i: (-uncertainty(i), i))[: SPARE * wanted])
-    rows = left.drop_alike(labelled, base, manifest.max_length)
-    if len(answers) > SPARE * wanted or len(left.positions) > wanted:
-        left.keep(sorted(left.positions, key=lambda i: (-uncertainty(i), i))[:wanted])
+    def least_sure(most: int) -> list[int]:
+        return sorted(left.positions, key=lambda i: (-uncertainty(i), i))[:most]
+
+    left.keep(least_sure(COMPARED))
+    left.drop_alike(labelled)
+    if len(left.positions) > CANDIDATES * count:
+        left.keep(least_sure(CANDIDATES * count))
         left.notes.append(
             f"the {len(left.positions):,} texts that {manifest.reference} is least sure of were "
             "compared with each other"
@@ -167,9 +168,9 @@ def suggest_typical(
     """
     left = _Left(texts)
     left.drop_repeated(labelled)
-    left.check("they all stand in the labelled data")
-    left.keep(left.sample(COMPARED))
-    rows = left.drop_alike(labelled, base, max_length)
+    rows = left.drop_unreadable(base, max_length)
+    left.sample(COMPARED)
+    left.drop_alike(labelled)
     known = list(dict.fromkeys(labelled))
     if len(known) > KNOWN:
         known = [known[i] for i in _drawn(len(known), KNOWN)]
@@ -184,7 +185,7 @@ def suggest_typical(
 
 
 class _Left:
-    """The texts that are still to choose from.
+    """The texts that are still to choose from; where none is, `DataError` says why.
 
     Attributes:
         positions: among all texts, in order.
@@ -202,8 +203,7 @@ class _Left:
     def keep(self, positions: Sequence[int]) -> None:
         self.positions = sorted(positions)
 
-    def check(self, why: str) -> None:
-        """Raises `DataError` where there is nothing left."""
+    def _check(self, why: str) -> None:
         if not self.positions:
             many = "the one text" if len(self._all) == 1 else f"the {len(self._all):,} texts"
             raise DataError(f"none of {many} is left to be labelled: {why}")
@@ -225,41 +225,43 @@ class _Left:
         self.keep(kept)
         self._note(again, "repeated")
         self._note(known, "labelled already")
+        self._check("they all stand in the labelled data")
 
-    def drop_alike(
-        self, labelled: Sequence[str], base: Base, max_length: int
-    ) -> dict[int, tuple[int, ...]]:
-        """Leaves one of near-duplicate texts, none like a labelled one, none that base cannot read.
+    def drop_unreadable(self, base: Base, max_length: int) -> dict[int, tuple[int, ...]]:
+        """Leaves what the base can read; its token ids by position."""
+        encoder, rows = TextEncoder(base), {}
+        for start in range(0, len(self.positions), CHUNK):
+            part = self.positions[start : start + CHUNK]
+            texts = [self._all[i] for i in part]
+            for i, encoded in zip(part, encoder.encode(texts, max_length), strict=True):
+                if not why_unreadable(self._all[i], encoded, base):
+                    rows[i] = encoded.ids
+        self._note(len(self.positions) - len(rows), f"the base {base.id!r} cannot read them")
+        self.keep(list(rows))
+        self._check(f"the base {base.id!r} cannot read them")
+        return rows
 
-        Returns:
-            token ids by position.
-        """
-        encoded = TextEncoder(base).encode(self.texts(), max_length)
-        rows = dict(zip(self.positions, encoded, strict=True))
-        read = [i for i in self.positions if not why_unreadable(self._all[i], rows[i], base)]
-        self._note(len(self.positions) - len(read), f"the base {base.id!r} cannot read them")
-        self.keep(read)
-        self.check(f"the base {base.id!r} cannot read them")
+    def drop_alike(self, labelled: Sequence[str]) -> None:
+        """Leaves one of near-duplicate texts, and none that is like a labelled one."""
+        total = len(self.positions)
         groups = near_duplicates([*self.texts(), *labelled])
-        known = set(groups[len(read) :])
+        known = set(groups[total:])
         first: dict[int, int] = {}
-        for i, group in zip(read, groups[: len(read)], strict=True):
+        for i, group in zip(self.positions, groups[:total], strict=True):
             if group not in known:
                 first.setdefault(group, i)
-        like_known = sum(group in known for group in groups[: len(read)])
+        like_known = sum(group in known for group in groups[:total])
         self._note(like_known, "all but the same as labelled ones")
-        self._note(len(read) - like_known - len(first), "all but the same as others")
+        self._note(total - like_known - len(first), "all but the same as others")
         self.keep(list(first.values()))
-        self.check("they are all but the same as labelled ones")
-        return {i: rows[i].ids for i in self.positions}
+        self._check("they are all but the same as labelled ones")
 
-    def sample(self, most: int) -> list[int]:
-        """At most so many positions, drawn evenly and always alike, with a note where some go."""
+    def sample(self, most: int) -> None:
+        """Leaves at most so many, drawn evenly and always alike."""
         total = len(self.positions)
-        if total <= most:
-            return self.positions
-        self.notes.append(f"{most:,} of the {total:,} texts, drawn at random, were compared")
-        return [self.positions[i] for i in _drawn(total, most)]
+        if total > most:
+            self.notes.append(f"{most:,} of the {total:,} texts, drawn at random, were compared")
+            self.keep([self.positions[i] for i in _drawn(total, most)])
 
     def _note(self, number: int, why: str) -> None:
         if number:

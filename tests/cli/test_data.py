@@ -171,6 +171,15 @@ def test_labels_with_one_text_are_not_judged_and_said(run: Run, tmp_path: Path) 
     assert "47 texts judged" in shown
 
 
+def test_a_text_that_the_base_cannot_read_is_not_judged(run: Run, tmp_path: Path) -> None:
+    path = sorted_table(tmp_path / "sorts.csv")
+    with path.open("a", encoding="utf-8") as file:
+        file.write("Завтра в горах будет дождь,music\n")
+    shown = run("data", "check", path, "--label-errors", "--base", "minilm").stdout
+    assert f"{path}:50: Завтра в горах будет дождь: the base 'minilm' does not read" in shown
+    assert "no label looks wrong: 48 texts judged" in shown
+
+
 def test_a_base_says_how_it_reads_the_texts(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "mail.csv"
     path.write_text(
