@@ -22,7 +22,7 @@ from .rows.answering import Meanings, Question, Tally, answer_rows
 from .rows.atomic import is_device, replacing
 from .rows.counting import count_rows
 from .rows.partial import Partial, partial_file
-from .rows.places import FORMATS, file_of, format_of, is_lines
+from .rows.places import file_of, format_for
 from .rows.reading import read_rows, text_rows
 from .rows.writing import make_writer
 
@@ -60,15 +60,7 @@ class Job:
     @property
     def format(self) -> str:
         """The output's suffix, else as the input."""
-        if self.target is not None:
-            if self.target.exists():
-                return FORMATS.get(self.target.suffix.lower(), "jsonl")
-            return format_of(self.target)
-        if self.json:
-            return "jsonl"
-        if self.location is None or is_lines(self.location):
-            return "tsv"
-        return FORMATS.get(Path(self.location).suffix.lower(), "jsonl")
+        return format_for(self.location, self.target, self.json)
 
 
 def answer_all(platform: Platform, job: Job, meanings: Meanings) -> Tally:

@@ -15,7 +15,7 @@ import typer
 from adapter_platform.core.errors import UsageError
 
 from . import complete, options, output
-from .rows.places import FORMATS, STDIN, file_of, format_of, is_whole
+from .rows.places import STDIN, check_target, is_whole
 
 if TYPE_CHECKING:
     from adapter_platform.core.labels import LabelScheme
@@ -153,24 +153,8 @@ def check_request(
     for number, text in enumerate(texts, start=1):
         if not is_whole(text):
             raise UsageError(f"TEXT {number} is not valid UTF-8", "check the terminal's encoding")
-    if output_file is None:
-        return
-    if output_file.suffix.lower() not in FORMATS and output_file.exists():
-        if output_file.is_dir():
-            raise UsageError(f"{output_file} is a directory", "give --output a file")
-    elif json and format_of(output_file) != "jsonl":
-        raise UsageError(
-            f"--json and --output {output_file} ask for two formats", "leave --json out"
-        )
-    if input_file is not None and _is_same(input_file, output_file):
-        raise UsageError(
-            f"{output_file} is the input too, and is not overwritten", "give another --output"
-        )
-
-
-def _is_same(location: str, path: Path) -> bool:
-    file = file_of(location)
-    return file is not None and path.is_file() and file.samefile(path)
+    if output_file is not None:
+        check_target(input_file, output_file, json)
 
 
 def answer_texts(

@@ -1,4 +1,4 @@
-"""``platform data``: what labelled data holds, before anything is trained on it."""
+"""``platform data``: what labelled data holds, and whether to trust it, before training on it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import options, output
+from . import complete, options, output
 from .group import Group
+from .progress import shown_progress
 
 if TYPE_CHECKING:
+    from adapter_platform.core.care.label_errors import LabelErrors
+    from adapter_platform.core.care.reading import Reading
     from adapter_platform.core.errors import PlatformError
     from adapter_platform.core.examples import Dataset
+    from adapter_platform.core.platform import Platform
     from adapter_platform.core.registry import Domain
 
 
@@ -22,12 +26,13 @@ class DataCommands(Group):
 
     ours = {  # noqa: RUF012 - a constant of the class that it overrides
         "check": "data:check",
+        "suggest": "suggest:suggest",
     }
 
 
 app = typer.Typer(
     cls=DataCommands,
-    help="Look at labelled data before training on it.",
+    help="Look at labelled data before training on it, and find out what to label next.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -49,6 +54,25 @@ def check(
         options.SchemeKind | None,
         typer.Option("--kind", help="What labels are, where the data does not make it plain."),
     ] = None,
+    label_errors: Annotated[
+        bool,
+        typer.Option(
+            "--label-errors",
+            help="Look for wrong labels too: those that the other texts contradict, as the base "
+            "reads them. Takes about as long as classifying the texts.",
+        ),
+    ] = False,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--base",
+            metavar="ID",
+            help="Say how this base reads the texts: tokens, and what it cannot read; with "
+            "--label-errors also who judges, else the base that training would use.",
+            autocompletion=complete.bases,
+        ),
+    ] = None,
+    device: options.Device = None,
     json: options.Json = False,
 ) -> None:
     """Say what labelled data holds, read as training would: counts, conflicts, bad rows.
@@ -61,29 +85,56 @@ def check(
 
     from .render.summary import describe
 
-    registry = options.session(ctx).load_plugins().registry
-    if len(data) == 1 and data[0] in registry.domains:
-        domain = registry.domain(data[0])
-    else:
-        domain = Domain("", data=by_split(options.split_data(data) or {}))
-    dataset = load_examples(
-        domain.data,
-        registry,
-        columns={**domain.columns, **options.columns(text_column, label_column)},
-        scheme=domain.scheme if kind is None else None,
-        kind=options.kind_name(kind),
-    )
-    notes, refusal = _as_training(dataset, domain)
-    dataset = replace(dataset, notes=(*dataset.notes, *notes))
-    summary = summarise(dataset)
+    with options.session(ctx).open_platform(device=device) as platform:
+        registry = platform.registry
+        if len(data) == 1 and data[0] in registry.domains:
+            domain = registry.domain(data[0])
+        else:
+            domain = Domain("", data=by_split(options.split_data(data, option="") or {}))
+        dataset = load_examples(
+            domain.data,
+            registry,
+            columns={**domain.columns, **options.columns(text_column, label_column)},
+            scheme=domain.scheme if kind is None else None,
+            kind=options.kind_name(kind),
+        )
+        notes, refusal = _as_training(dataset, domain)
+        dataset = replace(dataset, notes=(*dataset.notes, *notes))
+        summary = summarise(dataset)
+        judge = label_errors and refusal is None
+        reading: Reading | None = None
+        errors: LabelErrors | None = None
+        if base is not None or judge:
+            reading, errors = _as_read(platform, dataset, domain, base, judge)
     if json:
-        refused = {"refused": refusal and refusal.message}
-        output.json_document(asdict(summary) | _document(dataset) | refused)
+        document = asdict(summary) | _document(dataset)
+        document["reading"] = reading and asdict(reading)
+        document["label_errors"] = errors and asdict(errors)
+        output.json_document(document | {"refused": refusal and refusal.message})
     else:
-        for line in describe(dataset, summary):
+        for line in describe(dataset, summary, reading, errors):
             output.result(line)
     if refusal is not None:
         raise refusal
+
+
+def _as_read(
+    platform: Platform, dataset: Dataset, domain: Domain, base: str | None, judge: bool
+) -> tuple[Reading, LabelErrors | None]:
+    """How a base reads the texts, and where `judge` says so what it makes of their labels."""
+    from adapter_platform.core.care.reading import read_examples
+    from adapter_platform.core.training.recipe import make_recipe
+
+    recipe = make_recipe(domain.recipe)
+    resolved = platform.bases.resolve(base or recipe.base or platform.settings.base)
+    reading = read_examples(dataset.examples, resolved, recipe.max_length)
+    if not judge:
+        return reading, None
+    with shown_progress() as progress:
+        errors = platform.find_label_errors(
+            dataset, resolved.id, max_length=recipe.max_length, progress=progress
+        )
+    return reading, errors
 
 
 def _as_training(dataset: Dataset, domain: Domain) -> tuple[Sequence[str], PlatformError | None]:

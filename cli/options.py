@@ -170,8 +170,11 @@ def everywhere() -> list[TyperOption]:
     return found
 
 
-def split_data(given: list[str]) -> str | dict[str, str] | None:
+def split_data(given: list[str], option: str = "--data ") -> str | dict[str, str] | None:
     """``--data`` as the platform takes it: None, one URI, or URIs by split.
+
+    Args:
+        option: what stands before each on the command line; empty where they are arguments.
 
     Raises:
         UsageError: two URIs for one split, or one without a split beside others.
@@ -180,6 +183,7 @@ def split_data(given: list[str]) -> str | dict[str, str] | None:
     from adapter_platform.core.data.example import ALL
     from adapter_platform.core.errors import UsageError
 
+    which = f"say which: {option}train=A {option}test=B"
     by_split: dict[str, str] = {}
     for text in given:
         split, equals, uri = text.partition("=")
@@ -187,15 +191,10 @@ def split_data(given: list[str]) -> str | dict[str, str] | None:
             split, uri = "", text
         if split in by_split:
             what = f"for the split {split!r}" if split else "without a split"
-            raise UsageError(
-                f"--data is given twice {what}", "say which: --data train=A --data test=B"
-            )
+            raise UsageError(f"{option.strip() or 'data'} is given twice {what}", which)
         by_split[split] = uri
     if "" in by_split and len(by_split) > 1:
-        raise UsageError(
-            f"--data {by_split['']} does not say which split it is",
-            "say which: --data train=A --data test=B",
-        )
+        raise UsageError(f"{option}{by_split['']} does not say which split it is", which)
     return by_split.get("") or by_split or None
 
 

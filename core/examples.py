@@ -131,7 +131,7 @@ def load_examples(
 def _uris(data: Mapping[str, str]) -> list[tuple[Split | None, str]]:
     """(split, URI); the split is None where the rows themselves may say it."""
     if not data:
-        raise DataError("no data is named", "name a file, for example with --data questions.csv")
+        raise DataError("no data is named", "name a file, for example questions.csv")
     named: dict[Split | None, str] = {}
     for name, uri in data.items():
         if name != ALL and name not in SPLIT_WORDS:

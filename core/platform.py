@@ -6,6 +6,7 @@ Importing this imports no torch; training does, and classification once there is
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .care.label_errors import LabelErrors
+    from .care.suggest import Suggestions
+    from .data.example import Dataset
     from .labels import Kind
     from .predictions import Prediction
     from .settings import Settings
@@ -358,6 +362,95 @@ class Platform:
         return export_adapter(
             source, Path(directory), format=format, bases=self.bases, location=base
         )
+
+    # Looking after data
+
+    def find_label_errors(
+        self,
+        dataset: Dataset,
+        base: str | None = None,
+        *,
+        max_length: int | None = None,
+        progress: Progress | None = None,
+    ) -> LabelErrors:
+        """Labels that the other texts of the data set contradict, as a base reads them.
+
+        Args:
+            base: None: the settings'.
+            max_length: tokens that are read of a text; None: the recipe's default.
+
+        Raises:
+            DataError: there are too few texts to judge by.
+            BaseUnavailable: the base is not here.
+        """
+        from .care.label_errors import find_label_errors
+        from .training.prepare import Quiet
+        from .training.recipe import make_recipe
+
+        resolved = self.bases.resolve(base or self.settings.base)
+        length = max_length or make_recipe().max_length
+        return find_label_errors(dataset, resolved, length, self._workshop(), progress or Quiet())
+
+    def suggest(
+        self,
+        texts: Sequence[str],
+        count: int = 50,
+        adapter: str | None = None,
+        *,
+        base: str | None = None,
+        labelled: Sequence[str] | None = None,
+        progress: Progress | None = None,
+    ) -> Suggestions:
+        """The texts that are most worth labelling next, each of another sort.
+
+        With an adapter, those that it is unsure about; without one, those that are typical of what
+        is not labelled yet.
+
+        Args:
+            base: where the adapter's own base lies, if not where its id says; without an adapter,
+                the base that compares the texts, or None for the settings'.
+            labelled: texts that have their labels; None: those of the installed domain under the
+                adapter's name, if there is one.
+
+        Raises:
+            UsageError: `count` is below 1.
+            DataError: no text is left to choose from.
+            PlatformError: the adapter or its base cannot be used.
+        """
+        from .care.suggest import domain_texts, suggest_by_adapter, suggest_typical
+        from .training.prepare import Quiet
+        from .training.recipe import make_recipe
+
+        if count < 1:
+            raise UsageError(f"{count} texts cannot be suggested")
+        asked = check_texts(texts)
+        told = progress or Quiet()
+        if adapter is None:
+            return suggest_typical(
+                asked,
+                labelled or (),
+                count,
+                base=self.bases.resolve(base or self.settings.base),
+                max_length=make_recipe().max_length,
+                workshop=self._workshop(),
+                progress=told,
+            )
+        manifest = self.resolve(adapter).manifest
+        own, _ = self.bases.for_adapter(manifest, base)
+        notes: tuple[str, ...] = ()
+        if labelled is None:
+            labelled, notes = domain_texts(manifest.name, self.registry)
+        found = suggest_by_adapter(
+            asked,
+            labelled,
+            count,
+            manifest=manifest,
+            judge=lambda part: self.logits(part, manifest.reference, base=base),
+            base=own,
+            workshop=self._workshop(),
+            progress=told,
+        )
+        return replace(found, notes=(*notes, *found.notes))
 
     def _request(self, name: str, data: Data | None, options: TrainingOptions) -> TrainingRequest:
         from .training.requests import make_request

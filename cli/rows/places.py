@@ -35,6 +35,46 @@ def format_of(path: Path) -> str:
         ) from None
 
 
+def format_for(location: str | None, target: Path | None, json: bool) -> str:
+    """How rows of an input are to be written: as the output's suffix says, else as the input is.
+
+    Args:
+        location: of the input; None: it has no columns.
+        json: JSON lines, whatever the input is.
+
+    Raises:
+        UsageError: the target's suffix says nothing.
+    """
+    if target is not None:
+        if target.exists():
+            return FORMATS.get(target.suffix.lower(), "jsonl")
+        return format_of(target)
+    if json:
+        return "jsonl"
+    if location is None or is_lines(location):
+        return "tsv"
+    return FORMATS.get(Path(location).suffix.lower(), "jsonl")
+
+
+def check_target(location: str | None, target: Path, json: bool) -> None:
+    """Refuses an output that cannot be meant. Raises `UsageError`."""
+    if target.suffix.lower() not in FORMATS and target.exists():
+        if target.is_dir():
+            raise UsageError(f"{target} is a directory", "give --output a file")
+    elif json and format_of(target) != "jsonl":
+        raise UsageError(f"--json and --output {target} ask for two formats", "leave --json out")
+    if location is not None and is_same(location, target):
+        raise UsageError(
+            f"{target} is the input too, and is not overwritten", "give another --output"
+        )
+
+
+def is_same(location: str, path: Path) -> bool:
+    """Whether an input is the file at a path."""
+    file = file_of(location)
+    return file is not None and path.is_file() and file.samefile(path)
+
+
 def is_whole(text: str) -> bool:
     """Whether the text is Unicode that UTF-8 can hold; broken bytes arrive as lone surrogates."""
     return not any("\ud800" <= character <= "\udfff" for character in text)

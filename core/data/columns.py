@@ -85,6 +85,20 @@ def find_columns(uri: str, rows: Sequence[Mapping[str, Any]], wanted: Mapping[st
     return Columns(text, label, split)
 
 
+def find_text_column(uri: str, names: Sequence[str], wanted: str | None = None) -> str:
+    """The column of the text in a file without labels; the only column there is, if so.
+
+    Args:
+        wanted: its name as the user gave it; it wins.
+
+    Raises:
+        DataError: it is not there, or several may be meant.
+    """
+    if wanted is not None:
+        return _named(uri, names, "text", wanted)
+    return names[0] if len(names) == 1 else _column(uri, names, "text", {}, TEXT_NAMES)
+
+
 def split_of(value: Any) -> Split | None:
     """The split that a cell names; None where the cell is empty.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from .example import SPLITS, Dataset
@@ -35,12 +35,21 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """Characters a text: the shortest, the median, the 95th percentile and the longest."""
+    """Characters or tokens a text: the shortest, the median, the 95th percentile, the longest."""
 
     shortest: int
     median: int
     percentile_95: int
     longest: int
+
+    @classmethod
+    def of(cls, lengths: Iterable[int]) -> Lengths:
+        """Those of one text at least."""
+        ranked = sorted(lengths)
+        count = len(ranked)
+        return cls(
+            ranked[0], ranked[count // 2], ranked[min(count - 1, count * 95 // 100)], ranked[-1]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +97,6 @@ def summarise(dataset: Dataset) -> Summary:
         if len({frozenset(examples[i].labels) for i in group}) > 1
     ]
     groups = Counter(near_duplicates([e.text for e in examples]))
-    lengths = sorted(len(e.text) for e in examples)
     return Summary(
         examples=len(examples),
         problems=len(dataset.problems),
@@ -98,10 +106,5 @@ def summarise(dataset: Dataset) -> Summary:
         duplicates=tuple(Duplicate(t, tuple(w)) for t, w in same.items() if len(w) > 1),
         conflicts=tuple(conflicts),
         near_duplicate_groups=sum(size > 1 for size in groups.values()),
-        lengths=Lengths(
-            lengths[0],
-            lengths[len(lengths) // 2],
-            lengths[min(len(lengths) - 1, len(lengths) * 95 // 100)],
-            lengths[-1],
-        ),
+        lengths=Lengths.of(len(e.text) for e in examples),
     )

@@ -81,16 +81,20 @@ def fit_head(
     val: tuple[Floats, NDArray[np.int64]],
     *,
     balanced: bool,
+    strengths: Sequence[float] = STRENGTHS,
 ) -> LinearFit:
     """Logistic regression on pooled features ``(texts, hidden)``, the strength by validation.
 
     Features are standardised for the fit and the scaling is folded into the result, so that it
     applies to features as they are.
+
+    Args:
+        strengths: those that validation chooses from.
     """
     scaler = StandardScaler().fit(train[0])
     scaled_val = scaler.transform(val[0]) if len(val[0]) else val[0]
     best = _best_fit(
-        scheme, (scaler.transform(train[0]), train[1]), (scaled_val, val[1]), STRENGTHS, balanced
+        scheme, (scaler.transform(train[0]), train[1]), (scaled_val, val[1]), strengths, balanced
     )
     weight = best.weight / scaler.scale_
     bias = best.bias - weight @ scaler.mean_

@@ -203,6 +203,21 @@ DATA = [
     Bad(f"{TRAIN} test=good.csv", "has no training examples, only test", "name a training file"),
     Bad("data check empty.csv", "empty.csv is empty"),
     Bad("data check none.csv", "there is no file none.csv", "seen from"),
+    Bad("data check unlabelled.csv --label-errors", "no column for the label", "--label-column"),
+    Bad("data check good.csv --base no/where/at/all", "does not exist", "bases list"),
+    Bad("data suggest empty.csv", "empty.csv is empty"),
+    Bad("data suggest none.csv", "there is no file none.csv", "seen from"),
+    Bad("data suggest header.csv", "header.csv has no texts"),
+    Bad("data suggest nothing.csv", "nothing.csv has no texts; the first row"),
+    Bad("data suggest columns.csv", "columns.csv has no column for the text", "--text-column"),
+    Bad("data suggest good.csv --text-column no", "has no column 'no'", "--text-column"),
+    Bad("data suggest notes.txt --text-column no", "lines of text have no column", "--text-column"),
+    Bad("data suggest good.csv --adapter no", "no adapter named 'no'", "desk"),
+    Bad("data suggest good.csv --labelled good.csv", "none of the 12 texts is left to be labelled"),
+    Bad("data suggest good.csv -n 0", "greater than or equal to 1", "--help", 2),
+    Bad("data suggest good.csv -o good.csv", "good.csv is the input too", "another --output", 2),
+    Bad("data suggest good.csv -o no/where.csv", "there is no directory no"),
+    Bad("data suggest good.csv -o next.xls", "cannot be written as '.xls'", ".csv, .tsv", 2),
 ]
 
 FILE_ROWS = [

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
+from .sorts import SORTS
+
 Run = Callable[..., Result]
 
 TEXTS = (
@@ -116,3 +118,125 @@ def test_what_would_be_refused_stands_in_the_document(run: Run, tmp_path: Path) 
     document = json.loads(run("data", "check", path, "--json").stdout)
     assert document["refused"].startswith("every example has the same answer")
     assert document["examples"] == 12
+
+
+def sorted_table(path: Path, **wrong: str) -> Path:
+    """Twelve texts of each of four sorts, labelled by it, but for `row3="another"`."""
+    texts = [(text, sort) for sort, own in SORTS.items() for text in own]
+    rows = [(text, wrong.get(f"row{i}", sort)) for i, (text, sort) in enumerate(texts)]
+    lines = ["text,label", *(f"{text},{label}" for text, label in rows)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_a_wrong_label_is_found_with_its_place_and_the_right_one(run: Run, tmp_path: Path) -> None:
+    path = sorted_table(tmp_path / "sorts.csv", row3="music", row30="weather")
+    line = ("data", "check", path, "--label-errors", "--base", "minilm")
+    found = json.loads(run(*line, "--json").stdout)["label_errors"]
+    assert found["judged"] == 48
+    first = {(e["where"], *e["given"], *e["likely"]) for e in found["errors"][:2]}
+    assert first == {
+        (f"{path}:5", "music", "weather"),
+        (f"{path}:32", "weather", "banking"),
+    }
+    shown = run(*line).stdout
+    assert f"{len(found['errors'])} labels likely wrong" in shown
+    assert f"{path}:5   music    weather" in shown
+    assert "tell me the forecast for the weekend" in shown
+
+
+def test_right_labels_are_left_alone_and_nothing_is_judged_unasked(
+    run: Run, tmp_path: Path
+) -> None:
+    path = sorted_table(tmp_path / "sorts.csv")
+    asked = run("data", "check", path, "--label-errors", "--base", "minilm")
+    assert "no label looks wrong: 48 texts judged by the base 'minilm'" in asked.stdout
+    document = json.loads(run("data", "check", path, "--json").stdout)
+    assert document["label_errors"] is None
+    assert document["reading"] is None
+
+
+def test_the_base_that_training_would_use_judges_where_none_is_named(
+    run: Run, tmp_path: Path, tiny_base: Path
+) -> None:
+    path = sorted_table(tmp_path / "sorts.csv")
+    found = json.loads(run("data", "check", path, "--label-errors", "--json").stdout)
+    assert found["label_errors"]["base"] == found["reading"]["base"] == str(tiny_base)
+
+
+def test_labels_with_one_text_are_not_judged_and_said(run: Run, tmp_path: Path) -> None:
+    path = sorted_table(tmp_path / "sorts.csv", row3="alone")
+    shown = run("data", "check", path, "--label-errors", "--base", "minilm").stdout
+    assert "labels with too few texts to be judged: alone\n" in shown
+    assert "47 texts judged" in shown
+
+
+def test_a_text_that_the_base_cannot_read_is_not_judged(run: Run, tmp_path: Path) -> None:
+    path = sorted_table(tmp_path / "sorts.csv")
+    with path.open("a", encoding="utf-8") as file:
+        file.write("Завтра в горах будет дождь,music\n")
+    shown = run("data", "check", path, "--label-errors", "--base", "minilm").stdout
+    assert f"{path}:50: Завтра в горах будет дождь: the base 'minilm' does not read" in shown
+    assert "no label looks wrong: 48 texts judged" in shown
+
+
+def test_a_base_says_how_it_reads_the_texts(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "mail.csv"
+    path.write_text(
+        table(["a", "b", "c"] * 4, f"{'word ' * 200},a", "Где мой заказ и где деньги,b"),
+        encoding="utf-8",
+    )
+    plain, shown = run("data", "check", path).stdout, run("data", "check", path, "--base", "minilm")
+    assert "tokens" not in plain
+    assert "tokens a text, by the base 'minilm': " in shown.stdout
+    assert "1 text longer than the 128 tokens that are read" in shown.stdout
+    assert "4 texts that the base 'minilm' cannot read:" in shown.stdout
+    assert f"{path}:15: Где мой заказ и где деньги: the base" in shown.stdout
+    reading = json.loads(run("data", "check", path, "--base", "minilm", "--json").stdout)["reading"]
+    assert reading["cut"] == 1
+    assert [found["where"] for found in reading["unreadable"]] == [
+        f"{path}:{line}" for line in (5, 8, 12, 15)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (table(["a"] * 12), "every example has the same answer"),
+        (table([f"l{i}" for i in range(12)]), "every class has one example"),
+    ],
+)
+def test_what_training_refuses_is_refused_before_labels_are_judged(
+    run: Run, tmp_path: Path, content: str, says: str
+) -> None:
+    path = tmp_path / "few.csv"
+    path.write_text(content, encoding="utf-8")
+    result = run("data", "check", path, "--label-errors", "--base", "minilm")
+    assert result.exit_code == 1
+    assert says in result.stderr
+    assert "judged" not in result.stdout
+
+
+def test_too_few_texts_to_judge_by_is_one_sentence(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "copies.csv"
+    rows = [f"{text},{label},train" for text, label in zip(TEXTS[:2], "ab", strict=True)]
+    path.write_text("\n".join(["text,label,split", *rows, *rows]) + "\n", encoding="utf-8")
+    result = run("data", "check", path, "--label-errors")
+    assert result.exit_code == 1
+    assert "too few texts to judge the labels by: 0 of 2 labels" in result.stderr
+
+
+def test_messages_speak_of_arguments_not_of_an_option_that_there_is_not(
+    run: Run, tmp_path: Path
+) -> None:
+    path = sorted_table(tmp_path / "sorts.csv")
+    for line, says in (
+        ((path, path), "data is given twice without a split"),
+        ((f"train={path}", f"train={path}"), "data is given twice for the split 'train'"),
+        ((f"train={path}", path), f"{path} does not say which split it is"),
+    ):
+        result = run("data", "check", *line)
+        assert result.exit_code == 2
+        assert f"error: {says}" in result.stderr
+        assert "hint: say which: train=A test=B" in result.stderr
+        assert "--data" not in result.stderr
