@@ -18,7 +18,8 @@ def test_command_md_is_what_its_generator_prints() -> None:
 def test_every_command_of_ours_is_on_the_page() -> None:
     text = (DOCS / "command.md").read_text(encoding="utf-8")
     lines = ["classify", "doctor", "data check", "domains show", "bases verify", "plugins list"]
-    lines += [f"adapters {name}" for name in ("list", "show", "train", "eval", "import", "export")]
-    lines += [f"adapters {name}" for name in ("promote", "rollback", "remove", "verify", "gc")]
+    lines += [f"adapters {name}" for name in ("list", "show", "train", "eval", "compare")]
+    lines += [f"adapters {name}" for name in ("import", "export", "promote", "rollback", "remove")]
+    lines += ["adapters verify", "adapters gc"]
     for line in lines:
         assert f"## platform {line}\n" in text
