@@ -24,7 +24,7 @@ def texts(tmp_path: Path, store_dir: Path) -> Path:
     """Labelled texts in two scripts, with a split column that leaves most of them to the test."""
     path = tmp_path / "texts.csv"
     rows = [
-        f"{word} {i * 'x '}{i},{LABELS[i % 3]},{'val' if i % 4 == 0 else 'test'}"
+        f"{word} {chr(97 + i) * (1 + i % 5)}{i},{LABELS[i % 3]},{'val' if i % 4 == 0 else 'test'}"
         for i in range(24)
         for word in ("money back please", "退款到账")
     ]
