@@ -43,6 +43,7 @@ def reliability(bins: Sequence[Mapping[str, Any]]) -> str:
         [found["accuracy"] for found in bins],
         s=[12 + 90 * found["n"] / most for found in bins],
         color=BLUE,
+        clip_on=False,
         label="size: how many; bar: 95 % interval",
     )
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share that was right")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
 import signal
 import statistics
@@ -313,7 +314,7 @@ def test_judging_keeps_within_80_cells(store_dir: Path, tmp_path: Path, words: l
     texts = tmp_path / "texts.csv"
     texts.write_text("\n".join(["text,label", *rows]), encoding="utf-8")
     shown = on_a_terminal(["adapters", *words, "--data", str(texts)], NO_COLOR="1")
-    columns = [line for line in shown.splitlines() if "  " in line]
+    columns = [line for line in re.sub(r"\x1b\[\d*m", "", shown).splitlines() if "  " in line]
     assert len(columns) > 12
     assert max(map(width, columns)) <= 80
 
