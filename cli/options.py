@@ -52,6 +52,17 @@ TextColumn = Annotated[
     str | None,
     typer.Option("--text-column", metavar="C", help="The column that holds the text."),
 ]
+Split = Annotated[
+    str, typer.Option("--split", metavar="SPLIT", help="Which side: train, val or test.")
+]
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--output", metavar="FILE", help="Write the JSON to a file as well."),
+]
+HtmlFile = Annotated[
+    Path | None,
+    typer.Option("--html", metavar="FILE", help="Write a report with plots, one HTML file."),
+]
 LabelColumn = Annotated[
     str | None,
     typer.Option("--label-column", metavar="C", help="The column that holds the label."),

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .settings import Settings
     from .store.manifest import Manifest
     from .store.source import AdapterSource
+    from .training.compare import Comparison
     from .training.prepare import Progress, Workshop
     from .training.requests import Data, TrainingOptions, TrainingRequest
     from .training.run import Outcome, Plan
@@ -268,6 +269,39 @@ class Platform:
         judging = texts_to_judge(source, self.registry, data=data, columns=columns, split=split)
         logits = self.logits(judging.texts, source.manifest.reference, base=base)
         return judge(source, judging, logits)
+
+    def compare(
+        self,
+        a: str,
+        b: str,
+        data: Data | None = None,
+        *,
+        columns: Mapping[str, str] | None = None,
+        split: str = "test",
+        base: str | None = None,
+    ) -> Comparison:
+        """Two adapters with the same labels, before post-processing, on texts that are new to both.
+
+        Args:
+            data, columns, split: as `evaluate` reads them for `a`.
+            base: where the adapters' own base lies, if not where its id says.
+
+        Raises:
+            UsageError: they are one, or have different labels.
+            DataError: there are no texts to judge by, or one was trained on some of them.
+        """
+        from .training.compare import check_comparable, compare, texts_to_compare_by
+
+        one, other = self.resolve(a), self.resolve(b)
+        check_comparable(one, other)
+        judging = texts_to_compare_by(
+            one, other, self.registry, data=data, columns=columns, split=split
+        )
+        texts = judging.texts
+        first, second = (
+            self.logits(texts, source.manifest.reference, base=base) for source in (one, other)
+        )
+        return compare((one, other), judging, (first, second))
 
     def import_adapter(
         self,

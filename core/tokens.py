@@ -191,6 +191,11 @@ def _foreign_scripts(text: str, scripts: Sequence[str]) -> list[str]:
     return [_script_title(name) for name in sorted(foreign, key=lambda n: -foreign[n])[:2]]
 
 
+def script_title(character: str) -> str:
+    """The script of a letter, for people: Latin, Cyrillic, Chinese or Japanese."""
+    return _script_title(_script(character))
+
+
 @lru_cache(maxsize=4096)
 def _script(character: str) -> str:
     """The script's name as Unicode character names begin, with Japanese and Chinese as one."""

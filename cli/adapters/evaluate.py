@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import json as json_
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from .. import options, output
-from ..render.evaluation import baselines, figures, mistakes, per_class, slices
-from ..render.table import draw
+from ..render.evaluation import (
+    baselines,
+    bins,
+    confusions,
+    coverage,
+    coverage_sentence,
+    figures,
+    matrix,
+    mistakes,
+    per_class,
+    slices,
+)
+from ..render.table import Table, draw
+from .judged import check_page, say_what_is_judged, write_json, write_page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 MISTAKES = 10
 
@@ -22,30 +32,32 @@ def evaluate(
     ctx: typer.Context,
     name: options.Reference,
     data: options.Data = [],  # noqa: B006 - typer copies it, and shows a tuple's type oddly
-    split: Annotated[
-        str, typer.Option("--split", metavar="SPLIT", help="Which side: train, val or test.")
-    ] = "test",
+    split: options.Split = "test",
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
     base: options.OwnBase = None,
     device: options.Device = None,
     json: options.Json = False,
-    output_file: Annotated[
-        Path | None,
-        typer.Option("--output", metavar="FILE", help="Write the JSON to a file as well."),
-    ] = None,
+    output_file: options.JsonFile = None,
+    html: options.HtmlFile = None,
 ) -> None:
     """Classify labelled texts and compare: figures, classes, slices, the worst mistakes.
 
     Without --data, the test texts of the domain under the adapter's name.
     """
+    if html is not None:
+        check_page(html)
     columns = options.columns(text_column, label_column)
     with options.session(ctx).open_platform(device=device) as platform:
         found = platform.evaluate(
             name, options.split_data(data), columns=columns, split=split, base=base
         )
     if output_file is not None:
-        _write(output_file, found)
+        write_json(output_file, found)
+    if html is not None:
+        from ..render.evaluation_page import evaluation_page
+
+        write_page(html, evaluation_page(found))
     if json:
         output.json_document(found)
     else:
@@ -54,24 +66,38 @@ def evaluate(
 
 def _show(found: Mapping[str, Any]) -> None:
     draw(figures(found))
-    if found["split"] is None:
-        output.note("judged on all the texts: the data has no splits")
-    if found.get("baselines"):
+    say_what_is_judged(found)
+    for heading, table in _tables(found):
         output.result()
-        draw(baselines({found["split"]: found, "baselines": found["baselines"]}))
-    output.result()
-    draw(per_class(found))
-    for _, table in slices(found):
-        output.result()
+        if heading:
+            output.result(heading)
         draw(table)
+
+
+def _tables(found: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
+    if found.get("baselines"):
+        yield "", baselines({found["split"]: found, "baselines": found["baselines"]})
+    yield "", per_class(found)
+    for key, what in (("coarse_confusion", "top levels"), ("confusion", "labels")):
+        yield from _confusion(found, key, what)
+    yield "how often answers of each confidence are right", bins(found)
+    yield coverage_sentence(found), coverage(found)
+    yield from (("", table) for _, table in slices(found))
     if found["mistakes"]:
-        output.result()
-        output.result("mistakes, the most confident first")
-        draw(mistakes(found, MISTAKES))
+        yield "mistakes, the most confident first", mistakes(found, MISTAKES)
 
 
-def _write(path: Path, found: Mapping[str, Any]) -> None:
-    from ..rows.atomic import replacing
-
-    with replacing(path) as file:
-        file.write(json_.dumps(found, ensure_ascii=False, indent=2) + "\n")
+def _confusion(found: Mapping[str, Any], key: str, what: str) -> Iterator[tuple[str, Table]]:
+    """The matrix where it fits a screen, else what is most often taken for what."""
+    cells = found.get(key)
+    if not cells:
+        return
+    order = [row["label"] for row in found["per_class"]]
+    tops = list(dict.fromkeys(name.split("/")[0] for name in order))
+    drawn = matrix(cells, order if key == "confusion" else tops)
+    if drawn is not None:
+        yield f"{what}: a row for each expected one, a column for each that was given", drawn
+        return
+    most = confusions(cells)
+    if most.rows:
+        yield f"{what} most often taken for others", most

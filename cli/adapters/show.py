@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from .. import options, output
-from ..render.evaluation import baselines, per_class, slices
+from ..render.evaluation import baselines, figures, per_class, slices
 from ..render.manifest import describe
 from ..render.scheme import tree
 from ..render.table import Table, draw
@@ -65,6 +65,8 @@ def _tables(report: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
     evaluation = report.get("test") or report.get("val")
     if evaluation:
         on = "test" if report.get("test") else "validation"
+        if evaluation.get("intervals"):
+            yield f"figures, on {on}", figures(evaluation)
         yield f"by class, on {on}", per_class(evaluation)
         yield from ((f"by {column}", table) for column, table in slices(evaluation))
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .figures import percent
+from .figures import percent, points, span
 from .table import Table, shorten
 
 NAMES = {"probe": "probe (frozen base)", "tfidf": "TF-IDF"}
 SPLITS = {"val": "validation", "test": "test"}
 TEXT_CELLS = 60
+FIGURES = {
+    "ece": "calibration error (ECE)",
+    "brier": "Brier score",
+    "aurc": "area under risk-coverage",
+    "coverage_at_limit": "answered at 5 % error",
+}
+SCORES = ("brier", "aurc")  # no shares, so no percentages
+LEAST_MATRIX, MOST_MATRIX = 2, 12  # classes between which a matrix fits a screen
+SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)  # of texts answered, in the table of coverage
 
 
 def baselines(report: Mapping[str, Any]) -> Table:
@@ -23,14 +32,54 @@ def baselines(report: Mapping[str, Any]) -> Table:
     for name, by_split in (report.get("baselines") or {}).items():
         figures = [by_split.get(split, {}).get(metric) for split, metric in columns]
         rows.append((NAMES.get(name, name), *map(percent, figures)))
-    headings = [f"{split} {_name(metric)}>" for split, metric in columns]
+    headings = [f"{split} {figure_name(metric)}>" for split, metric in columns]
     return Table.of(("", *headings), rows)
 
 
 def figures(evaluation: Mapping[str, Any]) -> Table:
-    """The figures of one evaluation."""
-    rows = [(_name(name), percent(value)) for name, value in evaluation["metrics"].items()]
-    return Table.of(("figure", "value>"), [("texts", f"{evaluation['n']:,}"), *rows])
+    """The figures of one evaluation, each with its 95 % interval."""
+    intervals = evaluation.get("intervals") or {}
+    rows = [
+        (figure_name(name), figure(name, value), interval(name, intervals.get(name)))
+        for name, value in summary(evaluation).items()
+    ]
+    return Table.of(
+        ("figure", "value>", "95 % interval>"), [("texts", f"{evaluation['n']:,}", ""), *rows]
+    )
+
+
+def summary(evaluation: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics, and what sums up calibration and coverage; older reports lack those."""
+    found = dict(evaluation["metrics"])
+    calibration, coverage = evaluation.get("calibration"), evaluation.get("coverage")
+    if calibration:
+        found |= {name: calibration[name] for name in ("ece", "brier")}
+    if coverage:
+        found["aurc"] = coverage["aurc"]
+        at = coverage["at_limit"]
+        found["coverage_at_limit"] = at["coverage"] if at else 0.0
+    return found
+
+
+def figure(name: str, value: float) -> str:
+    """A figure as people read it."""
+    return f"{value:.3f}" if name in SCORES else percent(value)
+
+
+def interval(name: str, ends: Sequence[float] | None, *, signed: bool = False) -> str:
+    """An interval as people read it; nothing where there is none.
+
+    Args:
+        signed: it is one of a difference.
+    """
+    if ends is None:
+        return ""
+    return span(*ends, score=name in SCORES, signed=signed)
+
+
+def difference(name: str, value: float) -> str:
+    """A difference of two figures: shares in points."""
+    return f"{value:+.3f}" if name in SCORES else points(value)
 
 
 def per_class(evaluation: Mapping[str, Any]) -> Table:
@@ -62,17 +111,93 @@ def slices(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
             (str(value), f"{found['n']:,}", *(percent(found.get(name)) for name in metrics))
             for value, found in groups.items()
         ]
-        headings = [f"{_name(name)}>" for name in metrics]
+        headings = [f"{figure_name(name)}>" for name in metrics]
         yield column, Table.of((column, "texts>", *headings), rows)
 
 
-def mistakes(evaluation: Mapping[str, Any], limit: int = 10) -> Table:
-    """The most confident wrong answers."""
+def labels(cells: Sequence[Mapping[str, Any]], order: Sequence[str]) -> list[str]:
+    """The labels that stand in cells of a confusion matrix, those of `order` in its order."""
+    there = {cell[side] for cell in cells for side in ("expected", "given")}
+    return [name for name in order if name in there]
+
+
+def matrix(cells: Sequence[Mapping[str, Any]], order: Sequence[str]) -> Table | None:
+    """A confusion matrix whose columns have the numbers of its rows; None where it is too wide."""
+    names = labels(cells, order)
+    if not LEAST_MATRIX <= len(names) <= MOST_MATRIX:
+        return None
+    count = {(cell["expected"], cell["given"]): cell["n"] for cell in cells}
+    rows = [
+        (str(number), name, *(str(count.get((name, other), "·")) for other in names))
+        for number, name in enumerate(names, start=1)
+    ]
+    return Table.of(("", "expected", *(f"{i}>" for i in range(1, len(names) + 1))), rows)
+
+
+def confusions(cells: Sequence[Mapping[str, Any]], limit: int = 10) -> Table:
+    """What is most often taken for what."""
+    wrong = [cell for cell in cells if cell["expected"] != cell["given"]]
+    rows = [
+        (cell["expected"], cell["given"], f"{cell['n']:,}")
+        for cell in sorted(wrong, key=lambda cell: -cell["n"])[:limit]
+    ]
+    return Table.of(("expected", "given", "texts>"), rows)
+
+
+def bins(evaluation: Mapping[str, Any]) -> Table:
+    """By how sure answers were, how many there are, and the share that was right."""
+    calibration = evaluation["calibration"]
+    of = "labels" if calibration["over"] == "labels" else "answers"
+    rows = [
+        (
+            f"{100 * found['above']:.0f} to {100 * found['to']:.0f} %",
+            f"{found['n']:,}",
+            percent(found["confidence"]),
+            percent(found["accuracy"]),
+            span(*found["interval"]),
+        )
+        for found in calibration["bins"]
+    ]
+    return Table.of(("confidence", f"{of}>", "claimed>", "right>", "95 % interval>"), rows)
+
+
+def coverage(evaluation: Mapping[str, Any]) -> Table:
+    """Accuracy where only the most confident texts are answered."""
+    curve = evaluation["coverage"]["curve"]
+    found = [next(p for p in curve if p["coverage"] >= share - 1e-9) for share in SHARES]
+    kept = [point for i, point in enumerate(found) if point not in found[:i]]
+    rows = [
+        (percent(point["coverage"]), percent(point["accuracy"]), percent(point["confidence"]))
+        for point in kept
+    ]
+    return Table.of(("texts answered>", "right>", "from confidence>"), rows)
+
+
+def coverage_sentence(evaluation: Mapping[str, Any]) -> str:
+    """What can be answered with at most 5 % wrong."""
+    at = evaluation["coverage"]["at_limit"]
+    if at is None:
+        return "no share of these texts can be answered with at most 5 % wrong"
+    return (
+        f"answering only from confidence {percent(at['confidence'])} on, "
+        f"{percent(at['coverage'])} of these texts are answered, "
+        f"{percent(at['accuracy'])} of them rightly"
+    )
+
+
+def mistakes(
+    evaluation: Mapping[str, Any], limit: int = 10, cells: int | None = TEXT_CELLS
+) -> Table:
+    """The most confident wrong answers.
+
+    Args:
+        cells: how much of a text is shown; None: all of it.
+    """
     return Table.of(
         ("text", "expected", "given", "confidence>", "where"),
         [
             (
-                shorten(str(row["text"]), TEXT_CELLS),
+                str(row["text"]) if cells is None else shorten(str(row["text"]), cells),
                 ", ".join(row["expected"]) or "none",
                 ", ".join(row["given"]) or "none",
                 percent(row["confidence"]),
@@ -88,5 +213,6 @@ def _shown(evaluation: Mapping[str, Any]) -> list[str]:
     return [name for name in evaluation["metrics"] if name != "weighted_f1"]
 
 
-def _name(metric: str) -> str:
-    return metric.replace("_", " ").replace("f1", "F1")
+def figure_name(name: str) -> str:
+    """What people call a figure."""
+    return FIGURES.get(name) or name.replace("_", " ").replace("f1", "F1")

@@ -30,3 +30,22 @@ def duration(seconds: float) -> str:
     if minutes < 90:
         return f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def points(share: float) -> str:
+    """A difference of two fractions of 1 in percentage points, with its sign."""
+    return f"{100 * share:+.1f}"
+
+
+def span(low: float, high: float, *, score: bool = False, signed: bool = False) -> str:
+    """An interval: ``91.2 to 95.9 %``, ``0.083 to 0.101``, ``-1.2 to +3.4``.
+
+    Args:
+        score: of a figure that is no fraction of 1.
+        signed: of a difference.
+    """
+    sign = "+" if signed else ""
+    if score:
+        return f"{low:{sign}.3f} to {high:{sign}.3f}"
+    unit = "" if signed else " %"
+    return f"{100 * low:{sign}.1f} to {100 * high:{sign}.1f}{unit}"

@@ -161,7 +161,7 @@ def _results(report: Mapping[str, Any]) -> str:
         parts.append(f"On the {split} split, {evaluation['n']} texts:")
         parts.append(_comparison(report, split))
         if split == "test":
-            parts += [_slices(evaluation), _per_class(evaluation)]
+            parts += [_trust(evaluation), _slices(evaluation), _per_class(evaluation)]
     parts += [f"- {_plain(note)}" for note in report.get("notes", ())]
     return "\n\n".join(part for part in parts if part) or "Not judged: there was too little data."
 
@@ -174,9 +174,34 @@ def _comparison(report: Mapping[str, Any], split: str) -> str:
         baseline = report.get("baselines", {}).get(key, {}).get(split)
         if baseline:
             columns[title] = baseline
+    rows = [(metric, *(_percent(c.get(metric)) for c in columns.values())) for metric in ours]
+    intervals = report[split].get("intervals")
+    if not intervals:
+        return _table(("", *columns), rows)
+    first, *others = columns
     return _table(
-        ("", *columns),
-        [(metric, *(_percent(c.get(metric)) for c in columns.values())) for metric in ours],
+        ("", first, "its 95 % interval", *others),
+        [(name, own, _interval(intervals[name]), *rest) for name, own, *rest in rows],
+    )
+
+
+def _interval(ends: Sequence[float]) -> str:
+    return " to ".join(map(_percent, ends))
+
+
+def _trust(evaluation: Mapping[str, Any]) -> str:
+    """Whether its confidence can be believed, and what answering only the sure texts gains."""
+    calibration, coverage = evaluation.get("calibration"), evaluation.get("coverage")
+    if not calibration or not coverage:
+        return ""
+    sentences = f"Expected calibration error: {_percent(calibration['ece'])} %."
+    at = coverage["at_limit"]
+    if at is None:
+        return f"{sentences} No share of these texts can be answered with at most 5 % wrong."
+    answered, right = _percent(at["coverage"]), _percent(at["accuracy"])
+    return (
+        f"{sentences} Answering only from confidence {at['confidence']:.2f} on, {answered} % of "
+        f"these texts are answered, {right} % of them rightly."
     )
 
 

@@ -1,23 +1,62 @@
-"""How good predictions are: figures a domain expert knows, by class and by slice, and the worst
-mistakes with their texts."""
+"""How good predictions are: figures a domain expert knows, how sure they are, by class and by
+slice, what is taken for what, whether confidence can be believed, and the worst mistakes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import numpy as np
+from sklearn.metrics import confusion_matrix
 
 from ..examples import place
-from ..labels import SEPARATOR
-from .linear import targets
+from . import bootstrap
+from .coverage import Coverage, Curve, summarise
+from .reliability import Reliability, reliability, squared_errors
+from .slices import slices
+from .verdicts import Verdicts, all_once, metrics, top
 
 if TYPE_CHECKING:
     from ..examples import Example
-    from ..labels import Decision, LabelScheme
+    from ..labels import LabelScheme
+    from .verdicts import Figures, Floats
 
 MISTAKES = 20
-SLICE_VALUES = 12  # a column with more values than this is no slice but free text
+
+
+class Confused(TypedDict):
+    """How many texts of one label were given another, or the same. Cells without texts are none."""
+
+    expected: str
+    given: str
+    n: int
+
+
+class Evaluation(TypedDict):
+    """Plain data; every figure is a fraction of 1, but for ``aurc`` and ``brier``.
+
+    Attributes:
+        n: how many texts.
+        primary: the metric that decides.
+        intervals: 95 % bootstrap intervals of the metrics, and of ``brier``, ``aurc`` and
+            ``coverage_at_limit``.
+        slices: metrics by column and value, and by text length and script.
+        mistakes: the most confident first.
+        confusion: cells of the confusion matrix, in scheme order; not for multi-label.
+        coarse_confusion: the same for the top level of a hierarchy.
+    """
+
+    n: int
+    primary: str
+    metrics: dict[str, float]
+    intervals: dict[str, list[float]]
+    per_class: list[dict[str, Any]]
+    slices: dict[str, dict[str, dict[str, float]]]
+    calibration: Reliability
+    coverage: Coverage
+    mistakes: list[dict[str, Any]]
+    confusion: NotRequired[list[Confused]]
+    coarse_confusion: NotRequired[list[Confused]]
 
 
 def evaluate(
@@ -25,77 +64,50 @@ def evaluate(
     examples: Sequence[Example],
     scheme: LabelScheme,
     thresholds: Mapping[str, float] | None = None,
-) -> dict[str, Any]:
-    """Judges class probabilities ``(texts, classes)`` against the examples' labels.
-
-    Returns:
-        plain data: ``n``, ``primary``, ``metrics``, ``per_class``, ``slices`` by each column with
-        few values, and ``mistakes``, the most confident first. Every figure is a fraction of 1.
-    """
-    decisions = [scheme.decide(row, thresholds) for row in probabilities]
-    wanted = _indicator(examples, scheme)
-    given = _given(decisions, scheme)
-    return {
+) -> Evaluation:
+    """Judges class probabilities ``(texts, classes)`` against the examples' labels."""
+    verdicts = Verdicts.of(probabilities, examples, scheme, thresholds)
+    found: Evaluation = {
         "n": len(examples),
         "primary": scheme.primary_metric,
-        "metrics": _metrics(examples, decisions, wanted, given, scheme),
-        "per_class": _per_class(wanted, given, scheme),
-        "slices": {
-            column: {
-                value: {
-                    "n": len(rows),
-                    **_metrics(
-                        [examples[i] for i in rows],
-                        [decisions[i] for i in rows],
-                        wanted[rows],
-                        given[rows],
-                        scheme,
-                    ),
-                }
-                for value, rows in groups.items()
-            }
-            for column, groups in _slices(examples).items()
-        },
-        "mistakes": _mistakes(examples, decisions, wanted, given, scheme.classes),
+        "metrics": plain_metrics(verdicts),
+        "intervals": bootstrap.intervals(lambda w: headline(verdicts, w), len(verdicts)),
+        "per_class": _per_class(verdicts),
+        "slices": _slices(verdicts, examples),
+        "calibration": reliability(verdicts),
+        "coverage": summarise(Curve.of(verdicts, all_once(verdicts))),
+        "mistakes": _mistakes(verdicts, examples),
     }
+    if scheme.kind != "multi":
+        classes = scheme.classes
+        expected, given = (
+            [classes[k] for k in side.argmax(axis=1)] for side in (verdicts.wanted, verdicts.given)
+        )
+        found["confusion"] = confused(expected, given, classes)
+        if scheme.kind == "hierarchical":
+            tops = list(dict.fromkeys(map(top, classes)))
+            found["coarse_confusion"] = confused(map(top, expected), map(top, given), tops)
+    return found
 
 
-def _indicator(examples: Sequence[Example], scheme: LabelScheme) -> np.ndarray:
-    """0/1 ``(texts, classes)`` of the wanted labels."""
-    wanted = targets(examples, scheme)
-    return wanted if scheme.kind == "multi" else np.eye(len(scheme.classes), dtype=int)[wanted]
+def plain_metrics(verdicts: Verdicts) -> dict[str, float]:
+    """The metrics of the texts as they are."""
+    return {name: float(row[0]) for name, row in metrics(verdicts, all_once(verdicts)).items()}
 
 
-def _given(decisions: Sequence[Decision], scheme: LabelScheme) -> np.ndarray:
-    given = np.zeros((len(decisions), len(scheme.classes)), dtype=int)
-    for i, decision in enumerate(decisions):
-        names = [n for n, _ in decision.labels] if scheme.kind == "multi" else [decision.label]
-        given[i, scheme.indices([n for n in names if n is not None])] = 1
-    return given
+def headline(verdicts: Verdicts, weights: Floats) -> Figures:
+    """Every figure that sums an evaluation up, ``(rows,)``, for weights ``(rows, texts)``.
 
-
-def _metrics(
-    examples: Sequence[Example],
-    decisions: Sequence[Decision],
-    wanted: np.ndarray,
-    given: np.ndarray,
-    scheme: LabelScheme,
-) -> dict[str, float]:
-    f1 = f1_scores(wanted, given)
-    due, said = wanted.sum(axis=0), given.sum(axis=0)
-    present = due + said > 0  # a class that nobody has and nobody was given says nothing
-    silent = 0.0 if present.any() else 1.0
-    metrics = {"accuracy": float((wanted == given).all(axis=1).mean())}
-    if scheme.kind == "multi":
-        hits = (wanted & given).sum()
-        metrics["micro_f1"] = float(2 * hits / (due + said).sum()) if present.any() else silent
-    metrics["macro_f1"] = float(f1[present].mean()) if present.any() else silent
-    metrics["weighted_f1"] = float(f1 @ due / due.sum()) if due.any() else silent
-    if scheme.kind == "hierarchical":
-        tops = [(e.labels[0], d.label or "") for e, d in zip(examples, decisions, strict=True)]
-        same = [a.split(SEPARATOR)[0] == b.split(SEPARATOR)[0] for a, b in tops]
-        metrics["coarse_accuracy"] = float(np.mean(same))
-    return metrics
+    The calibration error is not among them: resampling adds noise to each bin and so to every
+    distance, and an interval from it would lie above the figure. The bins have intervals instead.
+    """
+    curve = Curve.of(verdicts, weights)
+    return {
+        **metrics(verdicts, weights),
+        "brier": weights @ squared_errors(verdicts) / weights.sum(axis=1),
+        "aurc": curve.aurc(),
+        "coverage_at_limit": curve.at_limit(),
+    }
 
 
 def f1_scores(wanted: np.ndarray, given: np.ndarray) -> np.ndarray:
@@ -105,7 +117,19 @@ def f1_scores(wanted: np.ndarray, given: np.ndarray) -> np.ndarray:
     return scores
 
 
-def _per_class(wanted: np.ndarray, given: np.ndarray, scheme: LabelScheme) -> list[dict[str, Any]]:
+def confused(
+    expected: Iterable[str], given: Iterable[str], labels: Sequence[str]
+) -> list[Confused]:
+    """The cells of the confusion matrix that hold texts, row by row in the order of `labels`."""
+    counts = confusion_matrix(list(expected), list(given), labels=list(labels))
+    return [
+        {"expected": labels[i], "given": labels[k], "n": int(counts[i, k])}
+        for i, k in np.argwhere(counts)
+    ]
+
+
+def _per_class(verdicts: Verdicts) -> list[dict[str, Any]]:
+    wanted, given = verdicts.wanted, verdicts.given
     hits, due, said = (wanted & given).sum(axis=0), wanted.sum(axis=0), given.sum(axis=0)
     f1 = f1_scores(wanted, given)
     return [
@@ -116,39 +140,36 @@ def _per_class(wanted: np.ndarray, given: np.ndarray, scheme: LabelScheme) -> li
             "f1": float(f1[k]),
             "support": int(due[k]),
         }
-        for k, name in enumerate(scheme.classes)
+        for k, name in enumerate(verdicts.scheme.classes)
     ]
 
 
-def _slices(examples: Sequence[Example]) -> dict[str, dict[str, list[int]]]:
-    """Rows by column and value, for columns with 2 to `SLICE_VALUES` values."""
-    columns: dict[str, dict[str, list[int]]] = {}
-    for i, example in enumerate(examples):
-        for column, value in example.fields.items():
-            columns.setdefault(column, {}).setdefault(value, []).append(i)
-    return {
-        column: dict(sorted(groups.items()))
-        for column, groups in columns.items()
-        if 2 <= len(groups) <= SLICE_VALUES
-    }
+def _slices(
+    verdicts: Verdicts, examples: Sequence[Example]
+) -> dict[str, dict[str, dict[str, float]]]:
+    found = {}
+    for name, groups in slices(examples).items():
+        masks = np.zeros((len(groups), len(verdicts)))
+        for mask, rows in zip(masks, groups.values(), strict=True):
+            mask[rows] = 1
+        figures = metrics(verdicts, masks)
+        found[name] = {
+            value: {"n": len(rows), **{metric: float(row[k]) for metric, row in figures.items()}}
+            for k, (value, rows) in enumerate(groups.items())
+        }
+    return found
 
 
-def _mistakes(
-    examples: Sequence[Example],
-    decisions: Sequence[Decision],
-    wanted: np.ndarray,
-    given: np.ndarray,
-    classes: Sequence[str],
-) -> list[dict[str, Any]]:
-    wrong = [int(i) for i in np.flatnonzero((wanted != given).any(axis=1))]
-    rows = sorted(wrong, key=lambda i: -decisions[i].confidence)[:MISTAKES]
+def _mistakes(verdicts: Verdicts, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    wrong = np.flatnonzero(~verdicts.right)
+    rows = wrong[np.argsort(-verdicts.confidence[wrong], kind="stable")][:MISTAKES]
     return [
         {
             "text": examples[i].text,
             "where": place(examples[i].where),
             "expected": list(examples[i].labels),
-            "given": [name for k, name in enumerate(classes) if given[i, k]],
-            "confidence": decisions[i].confidence,
+            "given": verdicts.given_names(i),
+            "confidence": float(verdicts.confidence[i]),
         }
         for i in rows
     ]

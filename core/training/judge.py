@@ -52,9 +52,11 @@ def judge(source: AdapterSource, judging: Judging, logits: NDArray[np.float32]) 
     """
     manifest = source.manifest
     probabilities = manifest.scheme.probabilities(logits, manifest.calibration.temperature)
-    found = evaluate(
-        probabilities, judging.examples, manifest.scheme, manifest.calibration.thresholds
-    )
+    found: dict[str, Any] = {
+        **evaluate(
+            probabilities, judging.examples, manifest.scheme, manifest.calibration.thresholds
+        )
+    }
     # Baselines of other texts would compare what cannot be compared.
     same = judging.data_fingerprint == manifest.data_fingerprint
     report = reports.read(source.path) if same and judging.split in ("val", "test") else None

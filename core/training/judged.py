@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..heads import Head
 from ..store.manifest import Calibration
 from .calibrate import calibrate
-from .evaluate import evaluate
+from .evaluate import Evaluation, evaluate, plain_metrics
 from .linear import fit_head, log_loss
+from .verdicts import Verdicts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,18 +48,20 @@ class Scores:
         logits = self.logits["val"] / self.calibration.temperature
         return log_loss(prepared.scheme, logits, prepared.wanted["val"])
 
-    def evaluations(self, prepared: Prepared) -> dict[str, dict[str, Any]]:
+    def evaluations(self, prepared: Prepared) -> dict[str, Evaluation]:
         """What `evaluate` gives for validation and test, where they are."""
-        return {
-            split: evaluate(
-                prepared.scheme.probabilities(logits, self.calibration.temperature),
-                prepared.examples(split),
-                prepared.scheme,
-                self.calibration.thresholds,
-            )
-            for split, logits in self.logits.items()
-            if split != "train"
-        }
+        return {split: evaluate(*what) for split, what in self._answers(prepared)}
+
+    def metrics(self, prepared: Prepared) -> dict[str, dict[str, float]]:
+        """The metrics alone, for validation and test, where they are."""
+        return {split: plain_metrics(Verdicts.of(*what)) for split, what in self._answers(prepared)}
+
+    def _answers(self, prepared: Prepared) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        for split, logits in self.logits.items():
+            if split != "train":
+                probabilities = prepared.scheme.probabilities(logits, self.calibration.temperature)
+                examples, thresholds = prepared.examples(split), self.calibration.thresholds
+                yield split, (probabilities, examples, prepared.scheme, thresholds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,8 +39,8 @@ def make_report(
         sizes={split: len(prepared.rows[split]) for split in SPLITS},
         notes=prepared.notes,
         ours=ours.evaluations(prepared),
-        probe=probe.evaluations(prepared),
-        tfidf=_tfidf(prepared).evaluations(prepared),
+        probe=probe.metrics(prepared),
+        tfidf=_tfidf(prepared).metrics(prepared),
     )
 
 

@@ -14,6 +14,8 @@ FILE = "report.json"
 
 Evaluations = Mapping[str, Mapping[str, Any]]
 """By split, what `evaluate.evaluate` gives."""
+Metrics = Mapping[str, Mapping[str, float]]
+"""By split, metrics alone."""
 
 
 def assemble(
@@ -22,8 +24,8 @@ def assemble(
     sizes: Mapping[str, int],
     notes: Sequence[str],
     ours: Evaluations,
-    probe: Evaluations,
-    tfidf: Evaluations,
+    probe: Metrics,
+    tfidf: Metrics,
 ) -> dict[str, Any]:
     """The report as plain data.
 
@@ -32,17 +34,13 @@ def assemble(
         probe: logistic regression on the frozen base.
         tfidf: logistic regression on TF-IDF of words and characters.
     """
-
-    def figures(evaluations: Evaluations) -> dict[str, Any]:
-        return {split: dict(found["metrics"]) for split, found in evaluations.items()}
-
     return {
         "adapter": name,
         "splits": dict(sizes),
         "notes": list(notes),
         "val": ours.get("val"),
         "test": ours.get("test"),
-        "baselines": {"probe": figures(probe), "tfidf": figures(tfidf)},
+        "baselines": {"probe": dict(probe), "tfidf": dict(tfidf)},
     }
 
 

@@ -17,16 +17,10 @@ def test_command_md_is_what_its_generator_prints() -> None:
 
 def test_every_command_of_ours_is_on_the_page() -> None:
     text = (DOCS / "command.md").read_text(encoding="utf-8")
-    lines = [
-        "classify",
-        "doctor",
-        "data check",
-        "data suggest",
-        "domains show",
-        "bases verify",
-        "plugins list",
-    ]
-    lines += [f"adapters {name}" for name in ("list", "show", "train", "eval", "import", "export")]
-    lines += [f"adapters {name}" for name in ("promote", "rollback", "remove", "verify", "gc")]
+    lines = ["classify", "doctor", "data check", "data suggest", "domains show"]
+    lines += ["bases verify", "plugins list"]
+    lines += [f"adapters {name}" for name in ("list", "show", "train", "tune", "eval", "compare")]
+    lines += [f"adapters {name}" for name in ("import", "export", "promote", "rollback", "remove")]
+    lines += ["adapters verify", "adapters gc"]
     for line in lines:
         assert f"## platform {line}\n" in text

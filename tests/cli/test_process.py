@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
 import signal
 import statistics
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from adapter_platform.cli.render.table import width
 
 Spawn = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -302,6 +305,18 @@ def test_a_narrow_terminal_gets_lines_for_columns_and_nothing_is_cropped(
     for line in ("name     desk", "labels   3", "kind     hierarchical"):
         assert line in shown
     assert "…" not in shown
+
+
+@pytest.mark.parametrize("words", [["eval", "desk"], ["compare", "desk@1", "desk@2"]])
+def test_judging_keeps_within_80_cells(store_dir: Path, tmp_path: Path, words: list[str]) -> None:
+    labels = ("refund", "delivery", "invoice")
+    rows = [f"{word} {i},{labels[i % 3]}" for i in range(20) for word in ("money back", "退款到账")]
+    texts = tmp_path / "texts.csv"
+    texts.write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    shown = on_a_terminal(["adapters", *words, "--data", str(texts)], NO_COLOR="1")
+    columns = [line for line in re.sub(r"\x1b\[\d*m", "", shown).splitlines() if "  " in line]
+    assert len(columns) > 12
+    assert max(map(width, columns)) <= 80
 
 
 @pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapter_platform.cli.render.figures import bar, count, duration, percent
+from adapter_platform.cli.render.figures import bar, count, duration, percent, points, span
 
 
 def test_a_share_is_a_percentage_and_nothing_is_a_dash() -> None:
@@ -33,3 +33,11 @@ def test_a_duration_is_said_in_the_unit_that_fits(seconds: float, said: str) -> 
 def test_a_count_agrees_with_its_noun() -> None:
     assert count(1, "row") == "1 row"
     assert count(1204, "row") == "1,204 rows"
+
+
+def test_an_interval_is_said_once_with_its_unit_and_a_difference_with_its_signs() -> None:
+    assert span(0.9124, 0.9587) == "91.2 to 95.9 %"
+    assert span(0.083, 0.1014, score=True) == "0.083 to 0.101"
+    assert span(-0.012, 0.034, signed=True) == "-1.2 to +3.4"
+    assert span(-0.012, 0.034, score=True, signed=True) == "-0.012 to +0.034"
+    assert points(-0.0312) == "-3.1"

@@ -113,6 +113,24 @@ def test_it_has_figures_by_slice_and_by_class_and_the_notes() -> None:
     assert "- too few examples to hold any back for a validation split" in card()
 
 
+def test_how_sure_the_figures_are_stands_beside_them_where_the_report_says() -> None:
+    test = {
+        **EVALUATION,
+        "intervals": {name: [0.7512, 0.95] for name in METRICS},
+        "calibration": {"ece": 0.0213},
+        "coverage": {"at_limit": {"confidence": 0.714, "coverage": 0.8, "accuracy": 0.9688}},
+    }
+    text = card(report={**REPORT, "test": test})
+    heading = ["", "this adapter", "its 95 % interval", "logistic regression, frozen base"]
+    assert heading in rows(text)
+    assert ["accuracy", "87.5", "75.1 to 95.0", "85.0"] in rows(text)
+    assert "Expected calibration error: 2.1 %. Answering only from confidence 0.71 on," in text
+    assert "80.0 % of these texts are answered, 96.9 % of them rightly." in text
+    unsure = {**test, "coverage": {"at_limit": None}}
+    assert "No share of these texts can" in card(report={**REPORT, "test": unsure})
+    assert "interval" not in card()
+
+
 def test_a_hierarchy_has_its_top_level_in_the_slices_too() -> None:
     metrics = {**METRICS, "coarse_accuracy": 0.95}
     slices = {"lang": {"en": {"n": 25, **metrics}, "zh": {"n": 15, **metrics}}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -10,20 +11,21 @@ from sklearn.metrics import f1_score, precision_recall_fscore_support
 
 from adapter_platform.core.examples import Example
 from adapter_platform.core.labels import LabelScheme
-from adapter_platform.core.training.evaluate import MISTAKES, SLICE_VALUES, evaluate
+from adapter_platform.core.training.evaluate import MISTAKES, evaluate
+from adapter_platform.core.training.slices import SLICE_VALUES
 
 SINGLE = LabelScheme.of("single", ["a", "b", "c"])
 MULTI = LabelScheme.of("multi", ["a", "b", "c"])
 
 
-def single(*pairs: tuple[str, str]) -> dict[str, Any]:
+def single(*pairs: tuple[str, str]) -> Any:
     """Judges (wanted, given) pairs."""
     examples = [Example(f"text {i}", (w,), None, f"t:{i}") for i, (w, _) in enumerate(pairs)]
     rows = [[0.9 if name == given else 0.05 for name in "abc"] for _, given in pairs]
     return evaluate(np.array(rows), examples, SINGLE)
 
 
-def multi(*pairs: tuple[str, str], scheme: LabelScheme = MULTI) -> dict[str, Any]:
+def multi(*pairs: tuple[str, str], scheme: LabelScheme = MULTI) -> Any:
     """Judges (wanted, given) pairs of label sets, written ``"ab"``."""
     examples = [Example(f"text {i}", tuple(wanted)) for i, (wanted, _) in enumerate(pairs)]
     rows = [[0.9 if name in given else 0.1 for name in scheme.classes] for _, given in pairs]
@@ -172,3 +174,64 @@ def test_mistakes_come_with_text_place_and_confidence_the_most_confident_first()
     }
     confidences = [row["confidence"] for row in mistakes]
     assert confidences == sorted(confidences, reverse=True)
+
+
+def test_the_confusion_matrix_has_a_cell_for_each_pair_that_occurs() -> None:
+    found = single(("a", "a"), ("a", "b"), ("b", "a"), ("a", "b"), ("c", "c"))
+    assert found["confusion"] == [
+        {"expected": "a", "given": "a", "n": 1},
+        {"expected": "a", "given": "b", "n": 2},
+        {"expected": "b", "given": "a", "n": 1},
+        {"expected": "c", "given": "c", "n": 1},
+    ]
+    assert "coarse_confusion" not in found
+    assert "confusion" not in multi(("a", "a")), "several labels at once make no matrix"
+
+
+def test_a_hierarchys_confusion_is_told_by_leaf_and_by_top_level() -> None:
+    scheme = LabelScheme.of("hierarchical", ["x/1", "x/2", "y"])
+    rows = np.array([[0.1, 0.8, 0.1], [0.8, 0.1, 0.1], [0.1, 0.1, 0.8]])
+    found: Any = evaluate(rows, [Example("", (name,)) for name in ("x/1", "x/1", "x/2")], scheme)
+    assert found["confusion"] == [
+        {"expected": "x/1", "given": "x/1", "n": 1},
+        {"expected": "x/1", "given": "x/2", "n": 1},
+        {"expected": "x/2", "given": "y", "n": 1},
+    ]
+    assert found["coarse_confusion"] == [
+        {"expected": "x", "given": "x", "n": 2},
+        {"expected": "x", "given": "y", "n": 1},
+    ]
+
+
+@pytest.mark.parametrize("pairs", [[("a", "a")], [("a", "a")] * 5, [("a", "b")] * 5])
+def test_texts_of_one_class_alone_are_judged_too(pairs: list[tuple[str, str]]) -> None:
+    found = single(*pairs)
+    share = float(pairs[0][0] == pairs[0][1])
+    assert found["metrics"]["accuracy"] == share
+    assert found["intervals"]["accuracy"] == [share, share]
+    assert found["calibration"]["ece"] == pytest.approx(abs(0.9 - share))
+    assert len(found["confusion"]) == 1
+
+
+def test_a_multi_label_without_positives_is_judged_too() -> None:
+    found = multi(("", ""), ("", "b"), ("", ""))
+    assert found["metrics"]["accuracy"] == pytest.approx(2 / 3)
+    assert found["metrics"]["macro_f1"] == 0
+    assert found["coverage"]["curve"][-1]["accuracy"] == pytest.approx(2 / 3)
+    assert [row["support"] for row in found["per_class"]] == [0, 0, 0]
+
+
+def test_the_same_texts_give_the_same_evaluation_as_plain_json() -> None:
+    pairs = [("ab"[i % 2], "abb"[i % 3]) for i in range(40)]
+    assert json.loads(json.dumps(single(*pairs))) == single(*pairs)
+
+
+def test_thresholds_count_in_every_resample() -> None:
+    examples = [Example("one", ("a",)), Example("two", ("b",))] * 10
+    rows = np.array([[0.4, 0.6, 0.0], [0.2, 0.8, 0.0]] * 10)
+    loose, tuned = (
+        evaluate(rows, examples, MULTI),
+        evaluate(rows, examples, MULTI, {"a": 0.3, "b": 0.7}),
+    )
+    assert loose["intervals"]["macro_f1"][1] < 1
+    assert tuned["intervals"]["macro_f1"] == [1, 1]
