@@ -14,7 +14,7 @@ from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from peft.utils import INCLUDE_LINEAR_LAYERS_SHORTHAND
 from torch.nn import functional
 
-from ..bases import Base
+from ..bases import BaseRecord
 from ..engine.encoder import pooled
 from ..engine.peft_groups import IMPOSSIBLE, PROMPTS
 from ..engine.published import HARMLESS_STARTS
@@ -133,7 +133,7 @@ def virtual_tokens(recipe: Recipe) -> int:
     return number
 
 
-def peft_config(recipe: Recipe, pooling: Pooling, base: Base, steps: int) -> PeftConfig:
+def peft_config(recipe: Recipe, pooling: Pooling, base: BaseRecord, steps: int) -> PeftConfig:
     """PEFT's configuration for a recipe and a training of so many steps.
 
     The pooler's dense layer matches the usual target ``dense``; it is left out where the head does
@@ -164,9 +164,9 @@ def peft_config(recipe: Recipe, pooling: Pooling, base: Base, steps: int) -> Pef
         settings.setdefault(
             "target_modules", list(TARGETS.get(method, SEED_PEFT["target_modules"]))
         )
+    _choose_layers(settings, recipe, fields, base.layers)
     if pooling != "pooler":
         _leave_out_pooler(settings, method, fields)
-    _choose_layers(settings, recipe, fields, base.layers)
     try:
         return kind(
             task_type=TaskType.FEATURE_EXTRACTION,

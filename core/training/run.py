@@ -79,7 +79,7 @@ def plan(request: TrainingRequest, workshop: Workshop) -> Plan:
     check_name(request.name)
     prepared = prepare(request, workshop)
     step_records(request, prepared.scheme, workshop.registry)
-    config = peft_config(request.recipe, prepared.pooling, prepared.base, prepared.steps)
+    config = peft_config(request.recipe, prepared.pooling, prepared.base.record(), prepared.steps)
     encoder = load_encoder(prepared.base, workshop.device)
     seconds = _training_seconds(encoder, prepared, workshop)
     model = _peft_model(request, config, encoder)
@@ -106,7 +106,7 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
     workshop.listener.before_training(request.name, request.recipe)
     prepared = prepare(request, workshop)
     steps = step_records(request, prepared.scheme, workshop.registry)
-    config = peft_config(request.recipe, prepared.pooling, prepared.base, prepared.steps)
+    config = peft_config(request.recipe, prepared.pooling, prepared.base.record(), prepared.steps)
     with checkpoints(workshop.cache, request, prepared) as state:
         for note in prepared.notes:
             progress.say(note)

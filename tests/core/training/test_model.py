@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from adapter_platform.core.bases import Bases
+from adapter_platform.core.bases import BaseRecord, Bases
 from adapter_platform.core.engine.encoder import load_encoder, pad
 from adapter_platform.core.errors import RecipeError
 from adapter_platform.core.registry import Registry
@@ -263,7 +263,7 @@ def test_wrapping_warns_of_nothing(
     base = Bases(Registry(), tmp_path).resolve(directory)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        wrap(load_encoder(base, CPU), peft_config(make_recipe(), "mean", base.id, 100))
+        wrap(load_encoder(base, CPU), peft_config(make_recipe(), "mean", base.record(), 100))
 
 
 # What is refused
@@ -271,7 +271,7 @@ def test_wrapping_warns_of_nothing(
 
 def refusal(pooling: Any = "mean", **settings: Any) -> RecipeError:
     with pytest.raises(RecipeError) as error:
-        peft_config(make_recipe(settings), pooling, "tiny", 100)
+        peft_config(make_recipe(settings), pooling, BaseRecord("tiny", "", 32, 2), 100)
     return error.value
 
 
