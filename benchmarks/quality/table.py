@@ -1,4 +1,4 @@
-"""``python -m benchmarks.quality.table FILE``: what `benchmarks.quality.accuracy` found, as a table.
+"""``python -m benchmarks.quality.table FILE``: the figures of `benchmarks.quality.accuracy`.
 
 A document shows it below ``<!-- $ python -m benchmarks.quality.table FILE -->``, as
 `docs/refresh.py` writes all its blocks.
