@@ -164,7 +164,7 @@ def peft_config(recipe: Recipe, pooling: Pooling, base: BaseRecord, steps: int) 
         settings.setdefault(
             "target_modules", list(TARGETS.get(method, SEED_PEFT["target_modules"]))
         )
-    _choose_layers(settings, recipe, fields, base.layers)
+    _choose_layers(settings, recipe, fields, base.layers, pooling)
     if pooling != "pooler":
         _leave_out_pooler(settings, method, fields)
     try:
@@ -202,9 +202,16 @@ def _leave_out_pooler(settings: dict[str, Any], method: str, fields: Collection[
 
 
 def _choose_layers(
-    settings: dict[str, Any], recipe: Recipe, fields: Collection[str], layers: int
+    settings: dict[str, Any],
+    recipe: Recipe,
+    fields: Collection[str],
+    layers: int,
+    pooling: Pooling,
 ) -> None:
-    """Adds the layers that the recipe means to the settings of a method that can be told them."""
+    """Adds the layers that the recipe means to the settings of a method that can be told them.
+
+    PEFT then leaves out what lies in no layer, such as a pooler, unless its whole name is given.
+    """
     wanted = recipe.layers_of(layers)
     if wanted == layers:
         return
@@ -217,6 +224,9 @@ def _choose_layers(
         refusal = "PEFT does not take layers beside a pattern for peft.target_modules"
     if refusal is None:
         settings["layers_to_transform"] = list(range(layers - wanted, layers))
+        targets = settings["target_modules"]
+        if pooling == "pooler" and any(f".{POOLER}".endswith(f".{name}") for name in targets):
+            settings["target_modules"] = list(dict.fromkeys([*targets, POOLER]))
     elif recipe.layers != "auto":
         raise RecipeError(refusal, "leave layers out, or use 'all'")
 
