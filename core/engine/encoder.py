@@ -122,12 +122,17 @@ def pad(
     return ids.to(device), mask.to(device)
 
 
-def pooled(model: Any, ids: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:
-    """``(texts, hidden)``: the encoder run on ids and mask ``(texts, tokens)``, then pooled.
+def pooled(model: Any, inputs: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:
+    """``(texts, hidden)``: the encoder run on its inputs and a mask ``(texts, tokens)``, then
+    pooled.
 
     Prompt methods put virtual tokens in front; pooling is over the real ones.
+
+    Args:
+        inputs: ids ``(texts, tokens)``, or states ``(texts, tokens, hidden)``.
     """
-    hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state
+    kind = "inputs_embeds" if inputs.is_floating_point() else "input_ids"
+    hidden = model(**{kind: inputs}, attention_mask=mask).last_hidden_state
     hidden = hidden[:, hidden.shape[1] - mask.shape[1] :]
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     return pool(hidden, mask, pooling, getattr(inner, "pooler", None))

@@ -14,6 +14,7 @@ from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from peft.utils import INCLUDE_LINEAR_LAYERS_SHORTHAND
 from torch.nn import functional
 
+from ..bases import BaseRecord
 from ..engine.encoder import pooled
 from ..engine.peft_groups import IMPOSSIBLE, PROMPTS
 from ..engine.published import HARMLESS_STARTS
@@ -69,10 +70,10 @@ class Classifier(torch.nn.Module):
         self.register_buffer("class_weights", class_weights, persistent=False)
 
     def forward(
-        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor
+        self, inputs: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor
     ) -> dict[str, torch.Tensor]:
-        """Loss ``()`` and logits ``(texts, classes)`` from ids and mask ``(texts, tokens)``."""
-        states = pooled(self.encoder, input_ids, attention_mask, self._pooling)
+        """Loss ``()`` and logits ``(texts, classes)``; inputs and mask as `pooled` takes them."""
+        states = pooled(self.encoder, inputs, attention_mask, self._pooling)
         logits = self.head(states)
         if self._multi:
             # Each label is a choice of two, so either side gets half of what is smoothed away.
@@ -132,7 +133,7 @@ def virtual_tokens(recipe: Recipe) -> int:
     return number
 
 
-def peft_config(recipe: Recipe, pooling: Pooling, base_id: str, steps: int) -> PeftConfig:
+def peft_config(recipe: Recipe, pooling: Pooling, base: BaseRecord, steps: int) -> PeftConfig:
     """PEFT's configuration for a recipe and a training of so many steps.
 
     The pooler's dense layer matches the usual target ``dense``; it is left out where the head does
@@ -163,12 +164,13 @@ def peft_config(recipe: Recipe, pooling: Pooling, base_id: str, steps: int) -> P
         settings.setdefault(
             "target_modules", list(TARGETS.get(method, SEED_PEFT["target_modules"]))
         )
+    _choose_layers(settings, recipe, fields, base.layers, pooling)
     if pooling != "pooler":
         _leave_out_pooler(settings, method, fields)
     try:
         return kind(
             task_type=TaskType.FEATURE_EXTRACTION,
-            base_model_name_or_path=base_id,
+            base_model_name_or_path=base.id,
             inference_mode=False,
             **settings,
         )
@@ -197,6 +199,36 @@ def _leave_out_pooler(settings: dict[str, Any], method: str, fields: Collection[
                 "name the modules in peft.target_modules, for example ['query', 'value']",
             )
         settings["target_modules"] = rf"(?!{re.escape(POOLER)})(?:{targets})"
+
+
+def _choose_layers(
+    settings: dict[str, Any],
+    recipe: Recipe,
+    fields: Collection[str],
+    layers: int,
+    pooling: Pooling,
+) -> None:
+    """Adds the layers that the recipe means to the settings of a method that can be told them.
+
+    PEFT then leaves out what lies in no layer, such as a pooler, unless its whole name is given.
+    """
+    wanted = recipe.layers_of(layers)
+    if wanted == layers:
+        return
+    refusal = None
+    if "layers_to_transform" not in fields:
+        refusal = f"{recipe.peft_method} cannot be kept to some of the layers"
+    elif settings.get("layers_to_transform") is not None:
+        refusal = "layers and peft.layers_to_transform cannot both be given"
+    elif isinstance(settings.get("target_modules"), str):
+        refusal = "PEFT does not take layers beside a pattern for peft.target_modules"
+    if refusal is None:
+        settings["layers_to_transform"] = list(range(layers - wanted, layers))
+        targets = settings["target_modules"]
+        if pooling == "pooler" and any(f".{POOLER}".endswith(f".{name}") for name in targets):
+            settings["target_modules"] = list(dict.fromkeys([*targets, POOLER]))
+    elif recipe.layers != "auto":
+        raise RecipeError(refusal, "leave layers out, or use 'all'")
 
 
 def _check_settings(method: str, settings: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ..bases import Base, Bases
-from ..engine.encoder import length_batches, pad, pick_device, pooled
+from ..engine.encoder import length_batches, pick_device, pooled
 from ..errors import RecipeError, TrainingError
 from ..examples import SPLITS, Dataset, Example, load_examples, place
 from ..heads import Pooling, check_pooling
@@ -23,6 +23,7 @@ from ..registry import Listener, Registry
 from ..store.store import Store
 from ..tokens import Encoded, TextEncoder, unreadable, written
 from .augment import training_splits
+from .frozen import Rows, feed
 from .linear import targets
 from .model import virtual_tokens
 from .recipe import Recipe
@@ -220,21 +221,21 @@ def _row_notes(dataset: Dataset) -> list[str]:
 
 def features(
     encoder: Any,
-    rows: Sequence[tuple[int, ...]],
+    rows: Rows,
     pooling: Pooling,
     pad_id: int,
     workshop: Workshop,
     tick: Callable[[int, int], None],
 ) -> NDArray[np.float32]:
-    """Pooled states ``(texts, hidden)`` of token rows, in their order."""
+    """Pooled states ``(texts, hidden)`` of rows, in their order."""
     device = workshop.device
     result: NDArray[np.float32] | None = None
     done = 0
     encoder.eval()
     with torch.inference_mode():
         for batch in length_batches([len(row) for row in rows], workshop.batch_tokens):
-            ids, mask = pad([rows[i] for i in batch], pad_id, device)
-            states = pooled(encoder, ids, mask, pooling).float().cpu().numpy()
+            inputs, mask = feed([rows[i] for i in batch], pad_id, device)
+            states = pooled(encoder, inputs, mask, pooling).float().cpu().numpy()
             if result is None:
                 result = np.empty((len(rows), states.shape[1]), dtype=np.float32)
             result[batch] = states

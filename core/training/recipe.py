@@ -39,6 +39,9 @@ class Recipe(BaseModel):
             ``TRAINABLE_TOKENS``, for ``IA3`` PEFT's own). Prompt methods put 16 virtual tokens
             before a text. ``ADALORA`` gets its total number of steps from the training, and spends
             a tenth of them before it takes ranks away and a third after that.
+        layers: how many of the base's layers the method adapts, counted from the last; what comes
+            before them is run once for all epochs. ``auto`` takes half of them, or all where the
+            method cannot be kept to some or `peft` says itself where it goes.
         pooling: ``auto`` takes the base's own.
         loss: ``contrastive`` is half cross-entropy, half supervised contrastive (Khosla et al.
             2020, section 3); ``auto`` takes it for single-label and hierarchical schemes, and
@@ -79,6 +82,7 @@ class Recipe(BaseModel):
     base: str | None = None
     peft_method: str = "LORA"
     peft: dict[str, Any] = Field(default_factory=dict)
+    layers: Annotated[int, Field(ge=1)] | Literal["auto", "all"] = "auto"
     pooling: Literal["auto", "mean", "cls", "pooler"] = "auto"
     loss: Literal["auto", "cross_entropy", "contrastive"] = "auto"
     contrastive_weight: float = Field(0.5, ge=0, le=1)
@@ -117,6 +121,20 @@ class Recipe(BaseModel):
             return self.epochs
         return max(3, min(20, round(36 / math.sqrt(max(1.0, texts / classes)))))
 
+    def layers_of(self, base: int) -> int:
+        """How many of so many layers of a base are meant to be adapted.
+
+        Raises:
+            RecipeError: it has fewer than the recipe says.
+        """
+        if self.layers == "all":
+            return base
+        if self.layers == "auto":
+            return math.ceil(base / 2)
+        if self.layers > base:
+            raise RecipeError(f"the base has {base} layers, not {self.layers}", "lower layers")
+        return self.layers
+
     @field_validator("stride")
     @classmethod
     def _check_stride(cls, stride: int, info: ValidationInfo) -> int:
@@ -144,6 +162,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "fast": {"epochs": 2, "loss": "cross_entropy", "base_dropout": 0.0},
     "seed": {  # every field that has a part in the outcome, so that it stays what it is
         "peft_method": "LORA",
+        "layers": "all",
         "pooling": "auto",
         "loss": "cross_entropy",
         "contrastive_weight": 0.5,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,12 +24,13 @@ from . import adalora
 from . import report as reports
 from .calibrate import ENOUGH
 from .checkpoints import checkpoints, log_directory
+from .frozen import Rows, above, fits, frozen_layers, frozen_states
 from .judged import Judged, refitted, trained_along
 from .model import Classifier, peft_config, set_dropout, trainable_line, wrap
 from .prepare import Prepared, Progress, Workshop, features, prepare, seconds_a_text
 from .publishing import make_manifest, make_report, step_records, typical_text, write_files
 from .requests import TrainingRequest
-from .trainer import TokenRows, fit
+from .trainer import TrainingRows, fit
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -77,7 +79,7 @@ def plan(request: TrainingRequest, workshop: Workshop) -> Plan:
     check_name(request.name)
     prepared = prepare(request, workshop)
     step_records(request, prepared.scheme, workshop.registry)
-    config = peft_config(request.recipe, prepared.pooling, prepared.base.id, prepared.steps)
+    config = peft_config(request.recipe, prepared.pooling, prepared.base.record(), prepared.steps)
     encoder = load_encoder(prepared.base, workshop.device)
     seconds = _training_seconds(encoder, prepared, workshop)
     model = _peft_model(request, config, encoder)
@@ -104,7 +106,7 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
     workshop.listener.before_training(request.name, request.recipe)
     prepared = prepare(request, workshop)
     steps = step_records(request, prepared.scheme, workshop.registry)
-    config = peft_config(request.recipe, prepared.pooling, prepared.base.id, prepared.steps)
+    config = peft_config(request.recipe, prepared.pooling, prepared.base.record(), prepared.steps)
     with checkpoints(workshop.cache, request, prepared) as state:
         for note in prepared.notes:
             progress.say(note)
@@ -112,14 +114,16 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
         set_seed(request.recipe.seed)
         encoder = load_encoder(prepared.base, workshop.device)
         seconds = max(1, round(_training_seconds(encoder, prepared, workshop)))
-        pools = _pools(encoder, prepared, workshop, progress, "reading with the frozen base")
+        note = "reading with the frozen base"
+        pools = _pools(encoder, prepared.rows, prepared, workshop, progress, note)
         probe = refitted(pools, prepared)
         model = _peft_model(request, config, encoder)
         progress.say(trainable_line(model))
         progress.say(f"{_count(prepared.epochs, 'epoch')}, about {_count(seconds, 'second')}")
         classifier = _classifier(model, prepared, request, probe.head, workshop)
-        resumed = _train_steps(classifier, prepared, request, workshop, progress, state)
-        judged = _final_head(classifier, prepared, request, workshop, progress)
+        with _begun(model, prepared, workshop, progress) as rows:
+            resumed = _train_steps(classifier, rows, prepared, request, workshop, progress, state)
+            judged = _final_head(classifier, rows, prepared, request, workshop, progress)
         report = make_report(request, prepared, judged.scores, probe.scores)
         if reports.is_worse(report):
             progress.say(f"worse than the probe: {reports.against_probe(report)}")
@@ -140,17 +144,49 @@ def _training_seconds(encoder: Any, prepared: Prepared, workshop: Workshop) -> f
     return STEP_COST * texts * seconds_a_text(encoder, prepared, workshop)
 
 
+@contextmanager
+def _begun(
+    model: PeftModel, prepared: Prepared, workshop: Workshop, progress: Progress
+) -> Iterator[Mapping[str, Rows]]:
+    """What the model is fed within the block, by split.
+
+    Tokens, or where its lowest layers are frozen and there is room, what those make of them.
+    """
+    layers = frozen_layers(model)
+    if not layers or not fits(prepared.rows, prepared.base.hidden_size):
+        yield prepared.rows
+        return
+    note = f"running {_count(layers, 'frozen layer')} once"
+    states = {
+        split: frozen_states(
+            model, layers, rows, prepared.base.pad_id, workshop, _ticking(progress, note, split)
+        )
+        for split, rows in prepared.rows.items()
+    }
+    with above(model, layers):
+        yield states
+
+
+def _ticking(progress: Progress, note: str, split: str) -> Callable[[int, int], None]:
+    return lambda done, total: progress.advance(done, total, f"{note} ({split})")
+
+
 def _pools(
-    encoder: Any, prepared: Prepared, workshop: Workshop, progress: Progress, note: str
+    encoder: Any,
+    rows: Mapping[str, Rows],
+    prepared: Prepared,
+    workshop: Workshop,
+    progress: Progress,
+    note: str,
 ) -> dict[str, Any]:
     return {
         split: features(
             encoder,
-            prepared.rows[split],
+            rows[split],
             prepared.pooling,
             prepared.base.pad_id,
             workshop,
-            lambda done, total, s=split: progress.advance(done, total, f"{note} ({s})"),  # type: ignore[misc]  # mypy cannot type a defaulted lambda
+            _ticking(progress, note, split),
         )
         for split in SPLITS
     }
@@ -207,6 +243,7 @@ def _class_weights(prepared: Prepared) -> torch.Tensor:
 
 def _train_steps(
     classifier: Classifier,
+    rows: Mapping[str, Rows],
     prepared: Prepared,
     request: TrainingRequest,
     workshop: Workshop,
@@ -214,7 +251,6 @@ def _train_steps(
     state: Path,
 ) -> bool:
     recipe = request.recipe
-    rows = TokenRows(prepared.rows["train"], prepared.wanted["train"])
     logs = log_directory(workshop.cache, request.name) if recipe.report_to else None
     if logs:
         progress.say(f"logs of {', '.join(recipe.report_to)}: {logs}")
@@ -226,7 +262,7 @@ def _train_steps(
     classifier.train()
     resumed = fit(
         classifier,
-        rows,
+        TrainingRows(rows["train"], prepared.wanted["train"]),
         recipe,
         prepared.epochs,
         pad_id=prepared.base.pad_id,
@@ -248,13 +284,15 @@ def _count(number: int, thing: str) -> str:
 
 def _final_head(
     classifier: Classifier,
+    rows: Mapping[str, Rows],
     prepared: Prepared,
     request: TrainingRequest,
     workshop: Workshop,
     progress: Progress,
 ) -> Judged:
     classifier.eval()
-    pools = _pools(classifier.encoder, prepared, workshop, progress, "reading with the adapter")
+    note = "reading with the adapter"
+    pools = _pools(classifier.encoder, rows, prepared, workshop, progress, note)
     if not all(np.isfinite(pool).all() for pool in pools.values()):
         raise TrainingError(
             "training ran away: the adapted encoder gives no numbers any more",

@@ -22,11 +22,11 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.integrations import get_reporting_integration_callbacks
 from transformers.trainer_callback import PrinterCallback
 
-from ..engine.encoder import pad
 from ..errors import RecipeError, StoreError, TrainingError
 from ..store.disk import staging_errors
 from . import adalora
 from .adalora import RankAllocation
+from .frozen import Rows, feed
 from .model import Classifier
 from .recipe import Recipe
 
@@ -43,10 +43,10 @@ Say = Callable[[str], None]
 """Called with a line worth keeping."""
 
 
-class TokenRows(Dataset[dict[str, Any]]):
-    """Token rows with their targets: a class index, or for multi-label a 0/1 row."""
+class TrainingRows(Dataset[dict[str, Any]]):
+    """Rows with their targets: a class index, or for multi-label a 0/1 row."""
 
-    def __init__(self, rows: Sequence[tuple[int, ...]], wanted: np.ndarray) -> None:
+    def __init__(self, rows: Rows, wanted: np.ndarray) -> None:
         self._rows = rows
         self._wanted = wanted
 
@@ -59,7 +59,7 @@ class TokenRows(Dataset[dict[str, Any]]):
         return len(self._rows)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return {"ids": self._rows[index], "wanted": self._wanted[index]}
+        return {"row": self._rows[index], "wanted": self._wanted[index]}
 
 
 class LikeLengths(Sampler[int]):
@@ -106,7 +106,7 @@ class AdapterTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
     def _get_output_dir(self, trial: Any) -> str:
         return str(self.args.checkpoints)
 
-    def _get_train_sampler(self, train_dataset: TokenRows | None = None) -> LikeLengths:
+    def _get_train_sampler(self, train_dataset: TrainingRows | None = None) -> LikeLengths:
         rows = train_dataset or self.train_dataset
         return LikeLengths(rows.lengths, self.args.train_batch_size, self.args.seed)
 
@@ -182,7 +182,7 @@ class _Report(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
 
 def fit(
     model: Classifier,
-    rows: TokenRows,
+    rows: TrainingRows,
     recipe: Recipe,
     epochs: int,
     *,
@@ -204,9 +204,9 @@ def fit(
     """
 
     def collate(batch: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        ids, mask = pad([item["ids"] for item in batch], pad_id, torch.device("cpu"))
+        inputs, mask = feed([item["row"] for item in batch], pad_id, torch.device("cpu"))
         labels = torch.tensor(np.stack([item["wanted"] for item in batch]))
-        return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+        return {"inputs": inputs, "attention_mask": mask, "labels": labels}
 
     with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
         trainer = AdapterTrainer(

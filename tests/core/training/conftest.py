@@ -191,7 +191,7 @@ def make_classifier(tiny: Base, one_thread: None) -> MakeClassifier:
     ) -> Classifier:
         torch.manual_seed(0)
         encoder = load_encoder(tiny, torch.device("cpu"))
-        model = wrap(encoder, peft_config(make_recipe(recipe), pooling, tiny.id, 100))
+        model = wrap(encoder, peft_config(make_recipe(recipe), pooling, tiny.record(), 100))
         head = torch.nn.Linear(tiny.hidden_size, classes)
         return Classifier(model, head, pooling, **{"multi": False, **(loss or {})})
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from adapter_platform.core.bases import Bases
+from adapter_platform.core.bases import BaseRecord, Bases
 from adapter_platform.core.engine.encoder import load_encoder, pad
 from adapter_platform.core.errors import RecipeError
 from adapter_platform.core.registry import Registry
@@ -179,14 +179,16 @@ def encoder_sites(layers: int) -> set[str]:
 def test_heads_that_read_no_pooler_have_no_adapter_on_it(
     make_classifier: MakeClassifier, pooling: str
 ) -> None:
-    assert sites(make_classifier(pooling=pooling).encoder) == encoder_sites(2)
+    assert sites(make_classifier(pooling=pooling, layers="all").encoder) == encoder_sites(2)
 
 
+@pytest.mark.parametrize("layers", [1, "all"])
 def test_a_head_that_reads_the_pooler_has_an_adapter_on_it(
-    make_classifier: MakeClassifier,
+    make_classifier: MakeClassifier, layers: Any
 ) -> None:
-    model = make_classifier(pooling="pooler").encoder
-    assert sites(model) == encoder_sites(2) | {"pooler.dense"}
+    model = make_classifier(pooling="pooler", layers=layers).encoder
+    last = {name for name in encoder_sites(2) if layers == "all" or "layer.1" in name}
+    assert sites(model) == last | {"pooler.dense"}
 
 
 @pytest.mark.parametrize("method", ["IA3", "LOHA", "VERA", "OFT", "HRA", "ROAD"])
@@ -211,9 +213,9 @@ EXCLUDED = encoder_sites(2) - {"encoder.layer.0.output.dense"}
 def test_what_a_recipe_excludes_comes_on_top_of_the_pooler(
     make_classifier: MakeClassifier, excluded: Any
 ) -> None:
-    settings = {"exclude_modules": excluded}
-    assert sites(make_classifier(peft=settings).encoder) == EXCLUDED
-    reading = make_classifier(peft=settings, pooling="pooler").encoder
+    recipe = {"layers": "all", "peft": {"exclude_modules": excluded}}
+    assert sites(make_classifier(**recipe).encoder) == EXCLUDED
+    reading = make_classifier(**recipe, pooling="pooler").encoder
     assert sites(reading) == EXCLUDED | {"pooler.dense"}
 
 
@@ -263,7 +265,7 @@ def test_wrapping_warns_of_nothing(
     base = Bases(Registry(), tmp_path).resolve(directory)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        wrap(load_encoder(base, CPU), peft_config(make_recipe(), "mean", base.id, 100))
+        wrap(load_encoder(base, CPU), peft_config(make_recipe(), "mean", base.record(), 100))
 
 
 # What is refused
@@ -271,7 +273,7 @@ def test_wrapping_warns_of_nothing(
 
 def refusal(pooling: Any = "mean", **settings: Any) -> RecipeError:
     with pytest.raises(RecipeError) as error:
-        peft_config(make_recipe(settings), pooling, "tiny", 100)
+        peft_config(make_recipe(settings), pooling, BaseRecord("tiny", "", 32, 2), 100)
     return error.value
 
 

@@ -1,0 +1,131 @@
+"""``python -m benchmarks.quality.accuracy DATA``: how good answers are, beside the baselines.
+
+Each result is a line of the JSON file as soon as it is there; those that stand in it are not
+measured again, so a run may be stopped and gone on with.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+METHODS = ("tfidf", "probe", "full", "ours")
+WHOLE = ("goemotions/goemotions", "crosswoz/crosswoz_domain", "xsid/xsid", "it_tickets/it_tickets")
+F1 = ("goemotions", "it_tickets")
+SEEDS = {None: 3, 10: 5, 3: 5}
+
+
+def main(
+    data: Annotated[Path, typer.Argument(help="The folder of data sets.")],
+    json_file: Annotated[
+        Path, typer.Option("--json", metavar="FILE", help="Results, one a line; added to.")
+    ],
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME", help="Sets; else all.")
+    ] = None,
+    shots: Annotated[
+        list[str] | None, typer.Option(metavar="N", help="Examples a class, or all.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Seeds; else what a set asks for.")
+    ] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Methods; else all.")] = None,
+    recipe: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A setting of our recipe.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="What our recipe is called.")] = "ours",
+    base: Annotated[str, typer.Option(help="The base.")] = "multilingual",
+    threads: Annotated[int, typer.Option(min=1, help="torch's threads.")] = os.cpu_count() or 1,
+) -> None:
+    """Learns the data sets by several methods, and says how good each is on the test split."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    # PEFT asks transformers for it by its old name.
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+    from adapter_platform.core.training.recipe import parse_setting
+    from adapter_platform.plugins import open_platform
+
+    from .learners import LEARNERS, Task
+    from .sets import sample
+
+    settings: dict[str, Any] = {}
+    for text in recipe or []:
+        for key, value in parse_setting(text).items():
+            inner = isinstance(value, dict) and isinstance(settings.get(key), dict)
+            settings[key] = {**settings[key], **value} if inner else value
+    done = _keys(json_file)
+    wanted = [None if n == "all" else int(n) for n in shots or ["all", "10", "3"]]
+    scratch = Path(tempfile.mkdtemp(prefix="quality-"))
+    try:
+        platform = open_platform(store=scratch / "store", base=base, threads=threads)
+        for set_name, number, seed in _asked(sets, wanted, seeds):
+            for kind in method or METHODS:
+                called = name if kind == "ours" else kind
+                key = (set_name, number, seed, called, base)
+                if key in done:
+                    continue
+                drawn = sample(data, set_name, number, seed)
+                files = drawn.write(scratch / "data")
+                own = settings if kind == "ours" else {}
+                learnt = LEARNERS[kind](Task(drawn, files, platform, own))
+                for result in _results(learnt, set_name):
+                    line = dict(zip(("set", "shots", "seed", "method", "base"), key, strict=True))
+                    line |= {"recipe": own, **result, "seconds": round(learnt.seconds, 1)}
+                    _append(json_file, line)
+    finally:
+        shutil.rmtree(scratch)
+
+
+def _asked(
+    sets: list[str] | None, shots: list[int | None], seeds: int | None
+) -> Iterator[tuple[str, int | None, int]]:
+    from .sets import CLINC, FEW_SHOT
+
+    for number in shots:
+        for name in sets or ([*CLINC, *WHOLE] if number is None else FEW_SHOT):
+            usual = SEEDS[number] if name in FEW_SHOT else 1
+            for seed in range(seeds or usual):
+                yield name, number, seed
+
+
+def _results(learnt: Any, name: str) -> Iterator[dict[str, Any]]:
+    """The figure of the test split; of a set in several languages, of each."""
+    from .score import scored
+
+    metric = "macro_f1" if name.startswith(F1) else "accuracy"
+    wanted, given = learnt.prepared.wanted["test"], learnt.given
+    languages = [e.fields.get("lang", "") for e in learnt.prepared.examples("test")]
+    for language in sorted(set(languages)):
+        rows = [i for i, found in enumerate(languages) if found == language]
+        part = {"part": language} if language else {}
+        yield {**part, "metric": metric, **scored(metric, wanted[rows], given[rows])}
+
+
+def _keys(path: Path) -> set[tuple[Any, ...]]:
+    if not path.exists():
+        return set()
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return {tuple(row[k] for k in ("set", "shots", "seed", "method", "base")) for row in lines}
+
+
+def _append(path: Path, line: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as out:
+        out.write(json.dumps(line, ensure_ascii=False) + "\n")
+    typer.echo(
+        f"{line['set']} {line['shots'] or 'all'} seed {line['seed']} {line['method']}"
+        f"{' ' + line['part'] if 'part' in line else ''}: "
+        f"{100 * line['value']:.1f} +- {196 * line['error']:.1f}, {line['seconds']} s"
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,234 @@
+"""Ways of learning a set: ours, and what it has to be better than."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from transformers import Trainer, TrainingArguments, set_seed
+
+from adapter_platform.core.engine.encoder import load_encoder, pad, pooled
+from adapter_platform.core.platform import Platform
+from adapter_platform.core.training.judged import Scores, refitted
+from adapter_platform.core.training.linear import tfidf_logits
+from adapter_platform.core.training.prepare import Prepared, features, prepare
+from adapter_platform.core.training.requests import make_request
+
+from .sets import Sample
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from adapter_platform.core.training.prepare import Workshop
+
+    Logits = Mapping[str, NDArray[np.floating[Any]]]
+
+PARTS = ("train", "val", "test")
+FULL_RATE = 5e-5  # of full fine-tuning
+FULL_EPOCHS = {"few": 20, "many": 4}  # by whether a class has fewer than `MANY` examples
+MANY = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What came of it.
+
+    Attributes:
+        scores: logits on validation and test, calibrated on validation.
+        seconds: of learning, reading of the texts included.
+    """
+
+    prepared: Prepared
+    scores: Scores
+    seconds: float
+
+    @property
+    def given(self) -> NDArray[np.int64]:
+        """The classes given to test texts: indices, or 0/1 rows for multi-label sets."""
+        scheme, calibration = self.prepared.scheme, self.scores.calibration
+        probabilities = scheme.probabilities(self.scores.logits["test"], calibration.temperature)
+        if scheme.kind != "multi":
+            return np.asarray(probabilities.argmax(axis=1))
+        limits = np.array([calibration.thresholds.get(name, 0.5) for name in scheme.classes])
+        return (probabilities >= limits).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A set to learn.
+
+    Attributes:
+        files: its rows by split.
+        settings: of the recipe.
+    """
+
+    sample: Sample
+    files: Mapping[str, str]
+    platform: Platform
+    settings: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """An adapter's."""
+        shots = "all" if self.sample.shots is None else self.sample.shots
+        return f"{self.sample.name.replace('/', '-')}-{shots}-{self.sample.seed}"
+
+    def prepared(self) -> tuple[Prepared, Workshop]:
+        """The set as training would see it."""
+        options = {"seed": self.sample.seed, **self.settings}
+        request = make_request(
+            self.name,
+            self.files,
+            self.platform.registry,
+            self.platform.settings.base,
+            settings=options,
+        )
+        workshop = self.platform._workshop()
+        return prepare(request, workshop), workshop
+
+
+def ours(task: Task) -> Learnt:
+    """The platform's own training, judged through its engine."""
+    began = time.perf_counter()
+    outcome = task.platform.train(
+        task.name,
+        task.files,
+        settings={"seed": task.sample.seed, **task.settings},
+        allow_worse=True,
+    )
+    seconds = time.perf_counter() - began
+    prepared, _ = task.prepared()
+    texts = {s: [e.text for e in prepared.examples(s)] for s in ("val", "test")}
+    logits = {s: task.platform.logits(texts[s], outcome.manifest.reference) for s in texts}
+    return Learnt(prepared, Scores(logits, outcome.manifest.calibration), seconds)
+
+
+def probe(task: Task) -> Learnt:
+    """Logistic regression on the frozen base's pooled states."""
+    began = time.perf_counter()
+    prepared, workshop = task.prepared()
+    encoder = load_encoder(prepared.base, workshop.device)
+    scores = refitted(_states(encoder, prepared, workshop), prepared).scores
+    return Learnt(prepared, scores, time.perf_counter() - began)
+
+
+def tfidf(task: Task) -> Learnt:
+    """Logistic regression on TF-IDF of words and characters."""
+    began = time.perf_counter()
+    prepared, _ = task.prepared()
+    texts = {split: [e.text for e in prepared.examples(split)] for split in PARTS}
+    wanted = prepared.wanted
+    val, test = tfidf_logits(
+        prepared.scheme,
+        (texts["train"], wanted["train"]),
+        (texts["val"], wanted["val"]),
+        (texts["val"], texts["test"]),
+        balanced=prepared.balanced,
+    )
+    scores = Scores.of({"val": val, "test": test}, prepared)
+    return Learnt(prepared, scores, time.perf_counter() - began)
+
+
+class _Whole(torch.nn.Module):
+    """An encoder that is trained whole, and a linear layer over its pooled states."""
+
+    def __init__(self, encoder: torch.nn.Module, classes: int, prepared: Prepared) -> None:
+        super().__init__()
+        self.encoder = encoder.requires_grad_(True)
+        self.head = torch.nn.Linear(prepared.base.hidden_size, classes)
+        self._pooling = prepared.pooling
+        multi = prepared.scheme.kind == "multi"
+        self._loss = torch.nn.BCEWithLogitsLoss() if multi else torch.nn.CrossEntropyLoss()
+        self._multi = multi
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        logits = self.head(pooled(self.encoder, input_ids, attention_mask, self._pooling))
+        return {"loss": self._loss(logits, labels.float() if self._multi else labels)}
+
+
+def full(task: Task) -> Learnt:
+    """Full fine-tuning of the same base by the plain Trainer, dynamic padding, same pooling."""
+    began = time.perf_counter()
+    prepared, workshop = task.prepared()
+    set_seed(task.sample.seed)
+    encoder = load_encoder(prepared.base, workshop.device)
+    model = _Whole(encoder, len(prepared.scheme.classes), prepared)
+    per_class = len(prepared.rows["train"]) / len(prepared.scheme.classes)
+    fit_plainly(
+        model,
+        prepared,
+        epochs=FULL_EPOCHS["many" if per_class >= MANY else "few"],
+        rate=FULL_RATE,
+        seed=task.sample.seed,
+    )
+    model.eval()
+    states = _states(model.encoder, prepared, workshop)
+    weight, bias = (t.detach().numpy() for t in (model.head.weight, model.head.bias))
+    logits = {split: states[split] @ weight.T + bias for split in ("val", "test")}
+    return Learnt(prepared, Scores.of(logits, prepared), time.perf_counter() - began)
+
+
+def fit_plainly(
+    model: torch.nn.Module, prepared: Prepared, *, epochs: int, rate: float, seed: int
+) -> None:
+    """transformers' Trainer as its users have it: texts in any order, each batch padded."""
+
+    def collate(picks: Sequence[int]) -> dict[str, torch.Tensor]:
+        rows = [prepared.rows["train"][i] for i in picks]
+        ids, mask = pad(rows, prepared.base.pad_id, torch.device("cpu"))
+        labels = torch.tensor(prepared.wanted["train"][list(picks)])
+        return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+
+    arguments = TrainingArguments(
+        output_dir=tempfile.gettempdir(),  # nothing is written there
+        use_cpu=not torch.cuda.is_available(),
+        per_device_train_batch_size=32,
+        num_train_epochs=epochs,
+        learning_rate=rate,
+        weight_decay=0.01,
+        warmup_steps=0.1,
+        seed=seed,
+        save_strategy="no",
+        logging_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        Trainer(
+            model=model,
+            args=arguments,
+            train_dataset=range(len(prepared.rows["train"])),
+            data_collator=collate,
+        ).train()
+
+
+def _states(encoder: Any, prepared: Prepared, workshop: Workshop) -> dict[str, Any]:
+    return {
+        split: features(
+            encoder,
+            prepared.rows[split],
+            prepared.pooling,
+            prepared.base.pad_id,
+            workshop,
+            lambda *_: None,
+        )
+        for split in PARTS
+    }
+
+
+LEARNERS: Mapping[str, Callable[[Task], Learnt]] = {
+    "tfidf": tfidf,
+    "probe": probe,
+    "full": full,
+    "ours": ours,
+}

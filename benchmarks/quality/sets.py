@@ -1,0 +1,103 @@
+"""The published data sets, as the files of a folder that a training reads.
+
+A set is ``folder/file`` without the suffix. Its rows are JSON objects with ``text``, ``label`` (a
+string, or a list for several) and ``split``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+Row = Mapping[str, Any]
+Split = Literal["train", "val", "test"]
+
+CLINC = tuple(
+    f"clinc150/{domain}"
+    for domain in (
+        *("auto_and_commute", "banking", "credit_cards", "home", "kitchen_and_dining"),
+        *("meta", "small_talk", "travel", "utility", "work"),
+    )
+)
+FEW_SHOT = ("clinc150/banking", "clinc150/travel", "clinc150/work")
+SPLITS: Mapping[str, Mapping[str, Split]] = {
+    "crosswoz": {"val": "train"},  # it is published without training texts
+    "xsid": {"dev": "train"},
+    "": {"dev": "val"},
+}
+"""What a folder's splits are to us, where they are called otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What is learnt from, and judged on.
+
+    Attributes:
+        name: ``clinc150/banking``, ``xsid/xsid`` ...
+        shots: examples a class in training, and as many in validation; None: all.
+        seed: of the drawing.
+        splits: rows by split; without ``val``, training takes some of its own for it.
+    """
+
+    name: str
+    shots: int | None
+    seed: int
+    splits: Mapping[str, tuple[Row, ...]]
+
+    def write(self, folder: Path) -> dict[str, str]:
+        """A JSONL file a split; their paths."""
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = {}
+        for split, rows in self.splits.items():
+            path = folder / f"{split}.jsonl"
+            lines = (
+                json.dumps({k: v for k, v in row.items() if k != "split"}, ensure_ascii=False)
+                for row in rows
+            )
+            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            paths[split] = str(path)
+        return paths
+
+
+def read(data: Path, name: str) -> dict[str, list[Row]]:
+    """The rows of a set by split."""
+    called = SPLITS.get(name.split("/")[0], SPLITS[""])
+    found: dict[str, list[Row]] = defaultdict(list)
+    with (data / f"{name}.jsonl").open(encoding="utf-8") as lines:
+        for line in lines:
+            row = json.loads(line)
+            found[called.get(row["split"], row["split"])].append(row)
+    return dict(found)
+
+
+def sample(data: Path, name: str, shots: int | None = None, seed: int = 0) -> Sample:
+    """A set whole, or with so many examples a class drawn from training and from validation.
+
+    ``xsid/xsid`` learns from English alone, and is judged on German, English, Japanese, Chinese.
+    """
+    splits = read(data, name)
+    if name.startswith("xsid"):
+        splits["train"] = [row for row in splits["train"] if row["lang"] == "en"]
+        splits["test"] = [row for row in splits["test"] if row["lang"] in ("de", "en", "ja", "zh")]
+    if shots is not None:
+        for split in ("train", "val"):
+            splits[split] = _few(splits[split], shots, seed)
+    return Sample(name, shots, seed, {split: tuple(rows) for split, rows in splits.items()})
+
+
+def _few(rows: Iterable[Row], shots: int, seed: int) -> list[Row]:
+    by_label: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_label[row["label"]].append(row)
+    dice = np.random.default_rng(seed)
+    drawn: list[Row] = []
+    for label in sorted(by_label):
+        some: Sequence[Row] = by_label[label]
+        drawn += [some[i] for i in sorted(dice.permutation(len(some))[:shots])]
+    return drawn
