@@ -5,6 +5,7 @@ themselves: each over its own modules, whose tensors are the base's own.
 from __future__ import annotations
 
 import copy
+import warnings
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -163,7 +164,10 @@ class Group:
         # the whole process: what another thread builds then has no weights.
         options = {"adapter_name": name, "torch_device": self._device}
         try:
-            with building():
+            with building(), warnings.catch_warnings():
+                if source.manifest.peft_method == "ADALORA":
+                    # It misses ranks that it then does give to their sites.
+                    warnings.filterwarnings("ignore", "The following rank_pattern keys")
                 if self._model is None:
                     self._model = PeftModel.from_pretrained(
                         self._modules, str(source.path), **options

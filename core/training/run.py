@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ import torch
 from transformers import set_seed
 
 from ..engine.encoder import building, load_encoder
-from ..errors import TrainingError
+from ..errors import TrainingDiverged
 from ..examples import SPLITS
 from ..heads import Head
 from ..store.manifest import Manifest
@@ -23,17 +23,21 @@ from . import adalora
 from . import report as reports
 from .calibrate import ENOUGH
 from .checkpoints import checkpoints, log_directory
-from .judged import Judged, refitted, trained_along
+from .judged import Judged, Scores, refitted, trained_along
 from .model import Classifier, peft_config, set_dropout, trainable_line, wrap
-from .prepare import Prepared, Progress, Workshop, features, prepare, seconds_a_text
+from .prepare import Prepared, Progress, Quiet, Workshop, features, prepare, seconds_a_text
 from .publishing import make_manifest, make_report, step_records, typical_text, write_files
 from .requests import TrainingRequest
-from .trainer import TokenRows, fit
+from .trainer import TokenRows, check_trackers, fit
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
 
 STEP_COST = 4.0  # a training step's time over a frozen forward pass of the same texts, measured
+SEEN = ("train", "val")  # the splits that choices may be made by
+
+Watch = Callable[[int, int, Callable[[], Scores]], None]
+"""Called after a step with (steps done, steps in all, what says how good it is by now)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ class Plan:
 def plan(request: TrainingRequest, workshop: Workshop) -> Plan:
     """Checks everything that a training needs, and estimates its time, without training."""
     check_name(request.name)
+    check_trackers(request.recipe)
     prepared = prepare(request, workshop)
     step_records(request, prepared.scheme, workshop.registry)
     config = peft_config(request.recipe, prepared.pooling, prepared.base.id, prepared.steps)
@@ -101,6 +106,7 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
     """
     with workshop.store.stage(request.name):
         pass  # a name or a store that cannot be is refused before the work, not after it
+    check_trackers(request.recipe)
     workshop.listener.before_training(request.name, request.recipe)
     prepared = prepare(request, workshop)
     steps = step_records(request, prepared.scheme, workshop.registry)
@@ -134,6 +140,52 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
     return Outcome(published, report, promote, resumed, typical_text(prepared))
 
 
+def rehearse(
+    request: TrainingRequest,
+    prepared: Prepared,
+    probe: Judged,
+    workshop: Workshop,
+    progress: Progress,
+    state: Path,
+    watch: Watch,
+) -> Judged:
+    """The head that `train` would publish, judged on validation; nothing is published.
+
+    Test texts are not read.
+
+    Args:
+        probe: `refitted` on the frozen base's states of `SEEN`.
+        state: the directory of this very training's checkpoints.
+        watch: may end it by an exception.
+    """
+    config = peft_config(request.recipe, prepared.pooling, prepared.base.id, prepared.steps)
+    set_seed(request.recipe.seed)
+    model = _peft_model(request, config, load_encoder(prepared.base, workshop.device))
+    classifier = _classifier(model, prepared, request, probe.head, workshop)
+
+    def by_now() -> Scores:
+        pools = _pools(classifier.encoder, prepared, workshop, Quiet(), "", ("val",))
+        _check_finite(pools)
+        return trained_along(classifier, pools, prepared).scores
+
+    _train_steps(
+        classifier,
+        prepared,
+        request,
+        workshop,
+        progress,
+        state,
+        lambda done, total: watch(done, total, by_now),
+    )
+    return _final_head(classifier, prepared, request, workshop, progress, SEEN)
+
+
+def frozen_pools(prepared: Prepared, workshop: Workshop, progress: Progress) -> dict[str, Any]:
+    """The frozen base's states ``(texts, hidden)`` of `SEEN`."""
+    encoder = load_encoder(prepared.base, workshop.device)
+    return _pools(encoder, prepared, workshop, progress, "reading with the frozen base", SEEN)
+
+
 def _training_seconds(encoder: Any, prepared: Prepared, workshop: Workshop) -> float:
     """Estimated time of the training steps."""
     texts = len(prepared.rows["train"]) * prepared.epochs
@@ -141,7 +193,12 @@ def _training_seconds(encoder: Any, prepared: Prepared, workshop: Workshop) -> f
 
 
 def _pools(
-    encoder: Any, prepared: Prepared, workshop: Workshop, progress: Progress, note: str
+    encoder: Any,
+    prepared: Prepared,
+    workshop: Workshop,
+    progress: Progress,
+    note: str,
+    splits: Sequence[str] = SPLITS,
 ) -> dict[str, Any]:
     return {
         split: features(
@@ -152,8 +209,16 @@ def _pools(
             workshop,
             lambda done, total, s=split: progress.advance(done, total, f"{note} ({s})"),  # type: ignore[misc]  # mypy cannot type a defaulted lambda
         )
-        for split in SPLITS
+        for split in splits
     }
+
+
+def _check_finite(pools: Mapping[str, Any]) -> None:
+    if not all(np.isfinite(pool).all() for pool in pools.values()):
+        raise TrainingDiverged(
+            "training ran away: the adapted encoder gives no numbers any more",
+            "lower learning_rate",
+        )
 
 
 def _peft_model(
@@ -212,6 +277,7 @@ def _train_steps(
     workshop: Workshop,
     progress: Progress,
     state: Path,
+    watch: Callable[[int, int], None] | None = None,
 ) -> bool:
     recipe = request.recipe
     rows = TokenRows(prepared.rows["train"], prepared.wanted["train"])
@@ -222,6 +288,8 @@ def _train_steps(
 
     def tick(done: int, total: int, loss: float | None) -> None:
         progress.advance(done, total, "training" if loss is None else f"training, loss {loss:.3f}")
+        if watch:
+            watch(done, total)
 
     classifier.train()
     resumed = fit(
@@ -252,14 +320,13 @@ def _final_head(
     request: TrainingRequest,
     workshop: Workshop,
     progress: Progress,
+    splits: Sequence[str] = SPLITS,
 ) -> Judged:
     classifier.eval()
-    pools = _pools(classifier.encoder, prepared, workshop, progress, "reading with the adapter")
-    if not all(np.isfinite(pool).all() for pool in pools.values()):
-        raise TrainingError(
-            "training ran away: the adapted encoder gives no numbers any more",
-            "lower learning_rate",
-        )
+    pools = _pools(
+        classifier.encoder, prepared, workshop, progress, "reading with the adapter", splits
+    )
+    _check_finite(pools)
     if request.recipe.head == "trained":
         return trained_along(classifier, pools, prepared)
     fresh = refitted(pools, prepared)
