@@ -1,8 +1,8 @@
 """The table for people, the JSON for programs, the plot; and the table of a JSON file again.
 
 ``python -m benchmarks.report FILE`` prints the table of a run that was kept; a document shows it
-between ``<!-- $ python -m benchmarks.report FILE -->`` and the block below, as `docs/refresh.py`
-writes all its blocks.
+between ``<!-- $ python -m benchmarks.report FILE --only NAME -->`` and the block below, as
+`docs/refresh.py` writes all its blocks.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from fnmatch import fnmatch
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -123,11 +124,31 @@ def plot(results: Sequence[Object], path: Path) -> None:
     drawn.savefig(path, dpi=150)
 
 
+def some(results: Sequence[Object], names: Sequence[str], bases: Sequence[str]) -> list[Object]:
+    """The rows whose names match a pattern (``floor-*``), on those bases; no list leaves all."""
+    return [
+        row
+        for row in results
+        if not bases or row["base"] in bases
+        if not names or any(fnmatch(row["name"].rpartition("/")[0], name) for name in names)
+    ]
+
+
 def main(
     file: Annotated[Path, typer.Argument(help="What `python -m benchmarks --json FILE` wrote.")],
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="NAME", help="Rows by name or pattern; again for more."),
+    ] = None,
+    base: Annotated[
+        list[str] | None, typer.Option("--base", metavar="ID", help="Bases; again for more.")
+    ] = None,
 ) -> None:
-    """Prints the table of a run that was kept."""
-    show(json.loads(file.read_text(encoding="utf-8")), Console())
+    """Prints the table of a run that was kept, or some of its rows."""
+    results = some(json.loads(file.read_text(encoding="utf-8")), only or [], base or [])
+    if not results:
+        raise typer.BadParameter("no row of the file is so called")
+    show(results, Console())
 
 
 if __name__ == "__main__":
