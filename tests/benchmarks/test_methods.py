@@ -13,10 +13,20 @@ from benchmarks.quality.methods import LEFT_OUT, few, methods, table
 
 def row(method: str, rate: float, val: float, test: float, **more: Any) -> dict[str, Any]:
     return {
-        "base": "minilm", "domain": "banking", "shots": 10,
-        "method": method, "learning_rate": rate, "engine": "packed",
-        "parameters": 1234567, "bytes": 2_500_000, "val": val, "test": test,
-        "val_probe": 0.9, "test_probe": 0.8, "val_tfidf": 0.7, "test_tfidf": 0.6,
+        "base": "minilm",
+        "domain": "banking",
+        "shots": 10,
+        "method": method,
+        "learning_rate": rate,
+        "engine": "packed",
+        "parameters": 1234567,
+        "bytes": 2_500_000,
+        "val": val,
+        "test": test,
+        "val_probe": 0.9,
+        "test_probe": 0.8,
+        "val_tfidf": 0.7,
+        "test_tfidf": 0.6,
         **more,
     }
 
