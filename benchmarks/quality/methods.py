@@ -157,7 +157,9 @@ def table(found: Sequence[Object]) -> str:
             if held is None or row["val"] > held["val"]:
                 best[row["method"]] = row
     failed = {r["method"]: r["error"] for r in found if r["method"] not in best}
-    lines = [("method", "engine", "parameters", "file", "learning rate", "val", "test")]
+    lines: list[tuple[str, ...]] = [
+        ("method", "engine", "parameters", "file", "learning rate", "val", "test")
+    ]
     for row in sorted(best.values(), key=lambda row: (-row["test"], row["method"])):
         size = f"{row['bytes'] / 1e6:.2f} MB"
         scores = [f"{100 * row[split]:.1f} %" for split in ("val", "test")]
