@@ -37,8 +37,6 @@ OWN_RATES: Mapping[str, Sequence[float]] = {
     "P_TUNING": (1e-3, 1e-2),
 }
 """Learning rates for methods whose tensors are of another size than LoRA's."""
-SETTINGS: Mapping[str, Mapping[str, Any]] = {}
-"""PEFT settings of methods that do not run without."""
 FIGURES = {
     **{split: f"{split}.accuracy" for split in ("val", "test")},
     **{f"{s}_{who}": f"{s}.{who}.accuracy" for s in ("val", "test") for who in ("probe", "tfidf")},
@@ -129,7 +127,7 @@ def measured(platform: Any, method: str, rate: float, files: Mapping[str, str]) 
     from adapter_platform.core.errors import PlatformError
 
     began = time.perf_counter()
-    settings = {"peft_method": method, "learning_rate": rate, "peft": SETTINGS.get(method, {})}
+    settings = {"peft_method": method, "learning_rate": rate}
     name = f"{method.lower()}-{rate:g}".replace(".", "-")
     try:
         outcome = platform.train(name, files, settings=settings, allow_worse=True)
