@@ -52,6 +52,10 @@ class TrainingError(PlatformError):
     """Training cannot start or did not finish."""
 
 
+class TrainingDiverged(TrainingError):
+    """Training ran away: its figures are no numbers any more."""
+
+
 class BaseUnavailable(PlatformError):
     """A base model is not on this machine and cannot be brought."""
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .training.prepare import Progress, Workshop
     from .training.requests import Data, TrainingOptions, TrainingRequest
     from .training.run import Outcome, Plan
+    from .training.tuning import Search
 
     FloatArray = NDArray[np.float32]
 
@@ -239,6 +240,47 @@ class Platform:
         from .training.run import plan
 
         return plan(self._request(name, data, options), self._workshop())
+
+    def tune(
+        self,
+        name: str,
+        data: Data | None = None,
+        *,
+        trials: int = 20,
+        timeout: float | None = None,
+        space: str | Path | None = None,
+        restart: bool = False,
+        progress: Progress | None = None,
+        **options: Unpack[TrainingOptions],
+    ) -> Search:
+        """Searches recipe settings by trainings that validation judges; publishes nothing.
+
+        Trials are kept in the cache, so a search that was stopped goes on when called the same way.
+
+        Args:
+            data: as in `train`.
+            trials: how many there are to be in the end, those of earlier calls included.
+            timeout: seconds after which no further trial begins.
+            space: a TOML file of what to try (`training.space.read_space`); None: what fits the
+                amount of data.
+            restart: forget the trials of earlier calls.
+            options: as in `train`; the search is around the recipe that they make.
+
+        Raises:
+            PlatformError: something is not fit for it, Optuna is missing, or no trial was trained.
+        """
+        from .training.prepare import Quiet
+        from .training.tuning import tune
+
+        return tune(
+            self._request(name, data, options),
+            self._workshop(),
+            progress or Quiet(),
+            trials=trials,
+            timeout=timeout,
+            space=None if space is None else Path(space),
+            restart=restart,
+        )
 
     def evaluate(
         self,
@@ -489,7 +531,8 @@ class Platform:
     def _request(self, name: str, data: Data | None, options: TrainingOptions) -> TrainingRequest:
         from .training.requests import make_request
 
-        return make_request(name, data, self.registry, self.settings.base, **options)
+        trackers = [name.strip() for name in self.settings.report_to.split(",") if name.strip()]
+        return make_request(name, data, self.registry, self.settings.base, trackers, **options)
 
     def _workshop(self) -> Workshop:
         from .training.prepare import open_workshop

@@ -70,6 +70,8 @@ class Settings(BaseSettings):
         plugins_dir: directory of single-file plugins and domain folders.
         load_plugins: allow-list of plugin names, comma-separated; None: all. Built-ins always load.
         strict_plugins: a plugin that fails ends the command.
+        report_to: experiment trackers of trainings whose recipe names none, comma-separated:
+            ``tensorboard,mlflow``.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
@@ -89,6 +91,7 @@ class Settings(BaseSettings):
     plugins_dir: Path | None = None
     load_plugins: str | None = None
     strict_plugins: bool = False
+    report_to: str = ""
 
     @field_validator("device")
     @classmethod

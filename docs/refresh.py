@@ -18,7 +18,7 @@ from decimal import Decimal
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "README.zh-CN.md", "docs/performance.md")
+DOCUMENTS = ("README.md", "README.zh-CN.md", "docs/performance.md", "docs/methods.md")
 BLOCK = re.compile(r"(<!-- \$ (?P<command>.+?) -->\n+```text\n)(?P<output>.*?)(?P<end>```\n)", re.S)
 
 

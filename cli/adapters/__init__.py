@@ -12,6 +12,7 @@ class Adapters(Group):
         "list": "adapters.listing:list_adapters",
         "show": "adapters.show:show",
         "train": "adapters.train:train",
+        "tune": "adapters.tune:tune",
         "eval": "adapters.evaluate:evaluate",
         "compare": "adapters.compare:compare",
         "import": "adapters.importing:import_adapter",

@@ -114,7 +114,7 @@ def train(
     if json:
         output.json_document(_document(outcome))
     else:
-        _show_outcome(outcome, options.session(ctx).store)
+        show_outcome(outcome, options.session(ctx).store)
 
 
 def recipe_settings(file: Path | None, changes: list[str], base: str | None) -> dict[str, Any]:
@@ -168,7 +168,8 @@ def _show_plan(plan: Plan, json: bool) -> None:
     output.result(f"estimated time: {duration(plan.seconds)}")
 
 
-def _show_outcome(outcome: Outcome, store: Path | None) -> None:
+def show_outcome(outcome: Outcome, store: Path | None) -> None:
+    """A training's outcome for people: figures, what was published, a line to try."""
     manifest, report = outcome.manifest, outcome.report
     draw(baselines(report))
     evaluation = report.get("test") or report.get("val")

@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -139,11 +139,7 @@ def prepare(request: TrainingRequest, workshop: Workshop) -> Prepared:
         kind=request.kind,
     )
     recipe = request.recipe
-    if recipe.loss == "contrastive" and dataset.scheme.kind == "multi":
-        raise TrainingError(
-            "the contrastive loss needs one label a text, and this scheme is multi-label",
-            "use loss = 'auto' or 'cross_entropy'",
-        )
+    _check_loss(recipe, dataset.scheme)
     splits = training_splits(dataset, recipe)
     base = workshop.bases.resolve(recipe.base or request.base_id)
     encoder = TextEncoder(base)
@@ -174,6 +170,34 @@ def prepare(request: TrainingRequest, workshop: Workshop) -> Prepared:
             *_unreadable(texts["train"], encoded["train"], base),
         ),
     )
+
+
+def reading(recipe: Recipe) -> tuple[Any, ...]:
+    """What a recipe says about reading texts; alike in all recipes that one `Prepared` is for."""
+    shares = recipe.seed, recipe.val_share, recipe.test_share
+    texts = recipe.label_texts, recipe.typos, recipe.max_length, virtual_tokens(recipe)
+    return (recipe.base, recipe.pooling, *shares, *texts)
+
+
+def again(prepared: Prepared, recipe: Recipe) -> Prepared:
+    """The same texts for another recipe that is alike in `reading`. Raises as `prepare` does."""
+    scheme, wanted = prepared.scheme, prepared.wanted["train"]
+    _check_loss(recipe, scheme)
+    epochs = recipe.epochs_for(len(wanted), len(scheme.classes))
+    return replace(
+        prepared,
+        epochs=epochs,
+        steps=epochs * math.ceil(len(wanted) / recipe.batch_size),
+        balanced=_is_balanced(recipe, scheme, _class_counts(scheme, wanted)),
+    )
+
+
+def _check_loss(recipe: Recipe, scheme: LabelScheme) -> None:
+    if recipe.loss == "contrastive" and scheme.kind == "multi":
+        raise TrainingError(
+            "the contrastive loss needs one label a text, and this scheme is multi-label",
+            "use loss = 'auto' or 'cross_entropy'",
+        )
 
 
 def _room(recipe: Recipe, base: Base, encoder: TextEncoder) -> int:

@@ -216,8 +216,35 @@ def make_recipe(*layers: Mapping[str, Any], preset: str | None = None) -> Recipe
         raise _plain(error) from error
 
 
-def read_recipe(path: Path) -> dict[str, Any]:
+def recipe_text(recipe: Recipe, path: Path) -> str:
+    """The whole recipe as `read_recipe` reads it from a file of this name, in TOML or JSON.
+
+    What is None, which TOML cannot say, is left out.
+    """
+    if path.suffix == ".json":
+        return recipe.model_dump_json(indent=2) + "\n"
+    settings = recipe.model_dump(exclude_none=True)
+    peft = settings.pop("peft")
+    lines = [f"{key} = {_toml(value)}" for key, value in settings.items()]
+    if peft:
+        lines += ["", "[peft]", *(f"{_toml(k)} = {_toml(v)}" for k, v in peft.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        inside = ", ".join(f"{_toml(str(k))} = {_toml(v)}" for k, v in value.items())
+        return f"{{{inside}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value, ensure_ascii=False)  # numbers, texts and truth are alike in both
+
+
+def read_recipe(path: Path, what: str = "recipe") -> dict[str, Any]:
     """The settings in a TOML or JSON file (a `training_config.json` is one).
+
+    Args:
+        what: the file is to be called in errors.
 
     Raises:
         RecipeError: the file is missing or is not a table of settings.
@@ -228,18 +255,18 @@ def read_recipe(path: Path) -> dict[str, Any]:
         data = json.loads(text) if is_json else tomllib.loads(text)
     except FileNotFoundError as error:
         raise RecipeError(
-            f"there is no recipe file {path}", f"the path is seen from {Path.cwd()}"
+            f"there is no {what} file {path}", f"the path is seen from {Path.cwd()}"
         ) from error
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise RecipeError(f"the recipe {path} cannot be read: {reason}") from error
+        raise RecipeError(f"the {what} {path} cannot be read: {reason}") from error
     except UnicodeDecodeError as error:
-        raise RecipeError(f"the recipe {path} is not UTF-8 text") from error
+        raise RecipeError(f"the {what} {path} is not UTF-8 text") from error
     except (ValueError, RecursionError) as error:
         kind = "JSON" if is_json else "TOML"
-        raise RecipeError(f"the recipe {path} is not {kind}: {error}") from error
+        raise RecipeError(f"the {what} {path} is not {kind}: {error}") from error
     if not isinstance(data, dict):
-        raise RecipeError(f"the recipe {path} is not a table of settings")
+        raise RecipeError(f"the {what} {path} is not a table of settings")
     return data
 
 

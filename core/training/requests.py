@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict, Unpack
 
@@ -66,6 +66,7 @@ def make_request(
     data: Data | None,
     registry: Registry,
     base_id: str,
+    report_to: Sequence[str] = (),
     **options: Unpack[TrainingOptions],
 ) -> TrainingRequest:
     """The request that trains `name`: the domain of that name if there is one, under what is said.
@@ -73,6 +74,7 @@ def make_request(
     Args:
         data: None: the domain's own.
         base_id: the base where no recipe names one.
+        report_to: experiment trackers where no recipe names any.
 
     Raises:
         UsageError: there is no such option.
@@ -92,7 +94,10 @@ def make_request(
     domain = brought.value if brought else Domain(name, data={})
     preset, kind = options.get("preset"), options.get("kind")
     recipe = make_recipe(
-        _domain_recipe(domain, preset), options.get("settings") or {}, preset=preset
+        {"report_to": list(report_to)},
+        _domain_recipe(domain, preset),
+        options.get("settings") or {},
+        preset=preset,
     )
     return TrainingRequest(
         name=name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,7 @@ import torch
 from transformers import set_seed
 
 from ..engine.encoder import building, load_encoder
-from ..errors import TrainingError
+from ..errors import TrainingDiverged
 from ..examples import SPLITS
 from ..heads import Head
 from ..store.manifest import Manifest
@@ -25,17 +25,21 @@ from . import report as reports
 from .calibrate import ENOUGH
 from .checkpoints import checkpoints, log_directory
 from .frozen import Rows, above, fits, frozen_layers, frozen_states
-from .judged import Judged, refitted, trained_along
+from .judged import Judged, Scores, refitted, trained_along
 from .model import Classifier, peft_config, set_dropout, trainable_line, wrap
-from .prepare import Prepared, Progress, Workshop, features, prepare, seconds_a_text
+from .prepare import Prepared, Progress, Quiet, Workshop, features, prepare, seconds_a_text
 from .publishing import make_manifest, make_report, step_records, typical_text, write_files
 from .requests import TrainingRequest
-from .trainer import TrainingRows, fit
+from .trainer import TrainingRows, check_trackers, fit
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
 
 STEP_COST = 4.0  # a training step's time over a frozen forward pass of the same texts, measured
+SEEN = ("train", "val")  # the splits that choices may be made by
+
+Watch = Callable[[int, int, Callable[[], Scores]], None]
+"""Called after a step with (steps done, steps in all, what says how good it is by now)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,7 @@ class Plan:
 def plan(request: TrainingRequest, workshop: Workshop) -> Plan:
     """Checks everything that a training needs, and estimates its time, without training."""
     check_name(request.name)
+    check_trackers(request.recipe)
     prepared = prepare(request, workshop)
     step_records(request, prepared.scheme, workshop.registry)
     config = peft_config(request.recipe, prepared.pooling, prepared.base.record(), prepared.steps)
@@ -103,6 +108,7 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
     """
     with workshop.store.stage(request.name):
         pass  # a name or a store that cannot be is refused before the work, not after it
+    check_trackers(request.recipe)
     workshop.listener.before_training(request.name, request.recipe)
     prepared = prepare(request, workshop)
     steps = step_records(request, prepared.scheme, workshop.registry)
@@ -121,7 +127,7 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
         progress.say(trainable_line(model))
         progress.say(f"{_count(prepared.epochs, 'epoch')}, about {_count(seconds, 'second')}")
         classifier = _classifier(model, prepared, request, probe.head, workshop)
-        with _begun(model, prepared, workshop, progress) as rows:
+        with _begun(model, prepared.rows, prepared, workshop, progress) as rows:
             resumed = _train_steps(classifier, rows, prepared, request, workshop, progress, state)
             judged = _final_head(classifier, rows, prepared, request, workshop, progress)
         report = make_report(request, prepared, judged.scores, probe.scores)
@@ -138,6 +144,61 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
     return Outcome(published, report, promote, resumed, typical_text(prepared))
 
 
+def rehearse(
+    request: TrainingRequest,
+    prepared: Prepared,
+    probe: Judged,
+    workshop: Workshop,
+    progress: Progress,
+    state: Path,
+    watch: Watch,
+) -> Judged:
+    """The head that `train` would publish, judged on validation; nothing is published.
+
+    Test texts are not read.
+
+    Args:
+        probe: `refitted` on the frozen base's states of `SEEN`.
+        state: the directory of this very training's checkpoints.
+        watch: may end it by an exception.
+    """
+    config = peft_config(request.recipe, prepared.pooling, prepared.base.record(), prepared.steps)
+    set_seed(request.recipe.seed)
+    model = _peft_model(request, config, load_encoder(prepared.base, workshop.device))
+    classifier = _classifier(model, prepared, request, probe.head, workshop)
+
+    with _begun(model, _seen(prepared), prepared, workshop, progress) as rows:
+
+        def by_now() -> Scores:
+            val = {"val": rows["val"]}
+            pools = _pools(classifier.encoder, val, prepared, workshop, Quiet(), "")
+            _check_finite(pools)
+            return trained_along(classifier, pools, prepared).scores
+
+        _train_steps(
+            classifier,
+            rows,
+            prepared,
+            request,
+            workshop,
+            progress,
+            state,
+            lambda done, total: watch(done, total, by_now),
+        )
+        return _final_head(classifier, rows, prepared, request, workshop, progress)
+
+
+def _seen(prepared: Prepared) -> Mapping[str, Sequence[tuple[int, ...]]]:
+    return {split: prepared.rows[split] for split in SEEN}
+
+
+def frozen_pools(prepared: Prepared, workshop: Workshop, progress: Progress) -> dict[str, Any]:
+    """The frozen base's states ``(texts, hidden)`` of `SEEN`."""
+    encoder = load_encoder(prepared.base, workshop.device)
+    note = "reading with the frozen base"
+    return _pools(encoder, _seen(prepared), prepared, workshop, progress, note)
+
+
 def _training_seconds(encoder: Any, prepared: Prepared, workshop: Workshop) -> float:
     """Estimated time of the training steps."""
     texts = len(prepared.rows["train"]) * prepared.epochs
@@ -146,22 +207,26 @@ def _training_seconds(encoder: Any, prepared: Prepared, workshop: Workshop) -> f
 
 @contextmanager
 def _begun(
-    model: PeftModel, prepared: Prepared, workshop: Workshop, progress: Progress
+    model: PeftModel,
+    tokens: Mapping[str, Sequence[tuple[int, ...]]],
+    prepared: Prepared,
+    workshop: Workshop,
+    progress: Progress,
 ) -> Iterator[Mapping[str, Rows]]:
     """What the model is fed within the block, by split.
 
     Tokens, or where its lowest layers are frozen and there is room, what those make of them.
     """
     layers = frozen_layers(model)
-    if not layers or not fits(prepared.rows, prepared.base.hidden_size):
-        yield prepared.rows
+    if not layers or not fits(tokens, prepared.base.hidden_size):
+        yield tokens
         return
     note = f"running {_count(layers, 'frozen layer')} once"
     states = {
         split: frozen_states(
             model, layers, rows, prepared.base.pad_id, workshop, _ticking(progress, note, split)
         )
-        for split, rows in prepared.rows.items()
+        for split, rows in tokens.items()
     }
     with above(model, layers):
         yield states
@@ -188,8 +253,16 @@ def _pools(
             workshop,
             _ticking(progress, note, split),
         )
-        for split in SPLITS
+        for split in rows
     }
+
+
+def _check_finite(pools: Mapping[str, Any]) -> None:
+    if not all(np.isfinite(pool).all() for pool in pools.values()):
+        raise TrainingDiverged(
+            "training ran away: the adapted encoder gives no numbers any more",
+            "lower learning_rate",
+        )
 
 
 def _peft_model(
@@ -249,6 +322,7 @@ def _train_steps(
     workshop: Workshop,
     progress: Progress,
     state: Path,
+    watch: Callable[[int, int], None] | None = None,
 ) -> bool:
     recipe = request.recipe
     logs = log_directory(workshop.cache, request.name) if recipe.report_to else None
@@ -258,6 +332,8 @@ def _train_steps(
 
     def tick(done: int, total: int, loss: float | None) -> None:
         progress.advance(done, total, "training" if loss is None else f"training, loss {loss:.3f}")
+        if watch:
+            watch(done, total)
 
     classifier.train()
     resumed = fit(
@@ -293,11 +369,7 @@ def _final_head(
     classifier.eval()
     note = "reading with the adapter"
     pools = _pools(classifier.encoder, rows, prepared, workshop, progress, note)
-    if not all(np.isfinite(pool).all() for pool in pools.values()):
-        raise TrainingError(
-            "training ran away: the adapted encoder gives no numbers any more",
-            "lower learning_rate",
-        )
+    _check_finite(pools)
     if request.recipe.head == "trained":
         return trained_along(classifier, pools, prepared)
     fresh = refitted(pools, prepared)

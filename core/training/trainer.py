@@ -19,10 +19,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.utils.data import Dataset, Sampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
-from transformers.integrations import get_reporting_integration_callbacks
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from transformers.trainer_callback import PrinterCallback
 
-from ..errors import RecipeError, StoreError, TrainingError
+from ..errors import RecipeError, StoreError, TrainingError, unknown
 from ..store.disk import staging_errors
 from . import adalora
 from .adalora import RankAllocation
@@ -36,6 +36,8 @@ ZIPPED = ("optimizer.pt", "scheduler.pt", "rng_state.pth")  # by torch.save, wit
 ALLOCATION = "allocation:"  # begins the names of what is no weight
 STRETCH = 8  # batches
 SAVE_EVERY = 100  # steps; what a kill can cost at most
+PACKAGES = {"azure_ml": "azureml-mlflow", "comet_ml": "comet-ml", "flyte": "flytekit"}
+"""What to install for an experiment tracker, where it is not called as the tracker is."""
 
 Tick = Callable[[int, int, float | None], None]
 """Called with (steps done, steps in all, loss)."""
@@ -284,12 +286,28 @@ def _checkpoint_errors(directory: Path) -> Iterator[None]:
         ) from error
 
 
+def check_trackers(recipe: Recipe) -> None:
+    """Raises `RecipeError` where an experiment tracker that the recipe names cannot be used."""
+    _trackers(recipe)
+
+
 def _trackers(recipe: Recipe) -> list[TrainerCallback]:
     """The experiment trackers that the recipe names. Raises `RecipeError`."""
-    try:
-        return [kind() for kind in get_reporting_integration_callbacks(recipe.report_to)]
-    except (ValueError, RuntimeError, ImportError) as error:
-        raise RecipeError(f"the recipe setting 'report_to' cannot be: {error}") from error
+    found = []
+    for name in recipe.report_to:
+        if name not in INTEGRATION_TO_CALLBACK:
+            raise unknown("experiment tracker", name, INTEGRATION_TO_CALLBACK, RecipeError)
+        try:
+            found.append(INTEGRATION_TO_CALLBACK[name]())
+        # Each raises whatever its own package, or the want of it, happens to raise.
+        except Exception as error:
+            raise RecipeError(
+                f"the experiment tracker {name!r} of report_to cannot be used: "
+                f"{str(error).strip() or type(error).__name__}",
+                f"install what it needs (pip install {PACKAGES.get(name, name)}), or leave it out "
+                "of report_to",
+            ) from error
+    return found
 
 
 def last_checkpoint(directory: Path, say: Say) -> Path | None:

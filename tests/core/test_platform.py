@@ -26,6 +26,7 @@ from adapter_platform.core.errors import (
     BaseUnavailable,
     DataError,
     PluginError,
+    RecipeError,
     UsageError,
 )
 from adapter_platform.core.labels import LabelScheme
@@ -645,6 +646,23 @@ def test_a_training_from_python_is_planned_run_and_judged(
         platform.evaluate("support@1", data, columns=columns, split="tset")
     with pytest.raises(UsageError, match="'setings'"):
         platform.train("support", data, setings={})  # type: ignore[call-arg]
+
+
+def test_the_settings_trackers_are_for_trainings_that_name_none(
+    open_platform: Open, tiny_base: Path, tmp_path: Path
+) -> None:
+    source = Brought(CsvSource(), "sources")
+    platform = open_platform(
+        Registry(sources={"csv": source}), base=str(tiny_base), report_to=" abacus ,"
+    )
+    data = write_texts(tmp_path / "texts.csv")
+    columns = {"text": "question", "label": "topic"}
+    with pytest.raises(RecipeError, match="no experiment tracker named 'abacus'"):
+        platform.plan_training("support", data, columns=columns)
+    plan = platform.plan_training(
+        "support", data, columns=columns, settings={"report_to": [], "epochs": 1}
+    )
+    assert plan.epochs == 1
 
 
 # --- life -------------------------------------------------------------------------------------

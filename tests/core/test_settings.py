@@ -26,6 +26,7 @@ OTHERS: dict[str, tuple[Any, Any]] = {
     "plugins_dir": ("here", "there"),
     "load_plugins": ("acme", "other"),
     "strict_plugins": (True, False),
+    "report_to": ("tensorboard", "mlflow"),
 }
 """Two values of each setting; none of the first is its default."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from adapter_platform.core.engine.encoder import load_encoder
+from adapter_platform.core.engine.peft_groups import Group
 from adapter_platform.core.errors import RecipeError
 from adapter_platform.core.training.adalora import orthogonality, with_steps
 from adapter_platform.core.training.prepare import Quiet, Workshop
@@ -40,6 +43,19 @@ def test_sites_end_with_unlike_ranks_and_together_with_those_that_were_asked_for
     published = load_file(adapter_of(outcome, workshop) / TENSORS)
     for site, rank in ranks.items():
         assert len(published[f"base_model.model.{site}"]) == rank
+
+
+def test_loading_it_warns_of_nothing(ask: MakeRequest, workshop: Workshop) -> None:
+    """PEFT would say that the ranks were ignored, which they are not."""
+    train(ask(**ADALORA, peft=FEW), workshop, Quiet())
+    source = workshop.store.resolve("support")
+    base = workshop.bases.resolve(source.manifest.base.id)
+    group = Group("ADALORA", load_encoder(base, workshop.device))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`")  # transformers' old name
+        group.add(source)
+    assert group.members == {source.content_hash}
 
 
 @pytest.mark.parametrize("step", [8, 20], ids=["while ranks go", "after that"])

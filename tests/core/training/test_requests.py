@@ -82,3 +82,15 @@ def test_an_option_that_there_is_not_is_refused_with_the_nearest(with_domain: Re
     with pytest.raises(UsageError, match="'setings'") as error:
         make_request("support", None, with_domain, "tiny", setings={"epochs": 1})  # type: ignore[call-arg]
     assert error.value.hint == "did you mean 'settings'?"
+
+
+def test_the_settings_trackers_are_those_of_a_recipe_that_names_none(with_domain: Registry) -> None:
+    def trackers(**settings: list[str]) -> list[str]:
+        asked = make_request(
+            "support", None, with_domain, "tiny", ["mlflow", "trackio"], settings=settings
+        )
+        return asked.recipe.report_to
+
+    assert trackers() == ["mlflow", "trackio"]
+    assert trackers(report_to=["tensorboard"]) == ["tensorboard"]
+    assert trackers(report_to=[]) == []

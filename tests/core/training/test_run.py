@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import warnings
 from collections.abc import Mapping, Sequence
@@ -402,6 +403,33 @@ def test_what_a_tracker_writes_stays_and_it_is_said_where(
     assert any("loss" in line for line in lines)
     assert [path.name for path in logs.iterdir()] == ["diary.txt"], "no checkpoint lies there"
     assert not list((workshop.cache / "training").iterdir())
+
+
+def test_tensorboard_gets_the_losses(ask: MakeRequest, workshop: Workshop) -> None:
+    accumulation = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    train(ask(report_to=["tensorboard"]), workshop, Quiet())
+    (events,) = (workshop.cache / "logs" / "support").rglob("events.out.tfevents.*")
+    found = accumulation.EventAccumulator(str(events.parent)).Reload()
+    assert "train/loss" in found.Tags()["scalars"]
+
+
+def test_a_tracker_that_nobody_knows_is_refused_with_the_nearest(
+    ask: MakeRequest, workshop: Workshop
+) -> None:
+    error = refused(ask(report_to=["tensorbord"]), workshop, RecipeError)
+    assert error.message == "there is no experiment tracker named 'tensorbord'"
+    assert error.hint == "did you mean 'tensorboard'?"
+
+
+@pytest.mark.parametrize(("name", "package"), [("trackio", "trackio"), ("comet_ml", "comet-ml")])
+def test_a_tracker_that_is_not_installed_is_refused_with_what_to_install(
+    ask: MakeRequest, workshop: Workshop, name: str, package: str
+) -> None:
+    if importlib.util.find_spec(name):
+        pytest.skip("it is there")
+    error = refused(ask(report_to=[name]), workshop, RecipeError)
+    assert error.message.startswith(f"the experiment tracker {name!r} of report_to cannot be used")
+    assert f"pip install {package}" in (error.hint or "")
 
 
 def test_a_training_without_a_tracker_leaves_no_directory_of_logs(

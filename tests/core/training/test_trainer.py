@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable, Sequence
 from itertools import chain, pairwise
@@ -16,7 +15,7 @@ from safetensors.torch import load_file
 from transformers import TrainingArguments
 from transformers.training_args import ParallelMode
 
-from adapter_platform.core.errors import RecipeError, TrainingError
+from adapter_platform.core.errors import TrainingError
 from adapter_platform.core.training import trainer
 from adapter_platform.core.training.model import Classifier
 from adapter_platform.core.training.recipe import Recipe, make_recipe
@@ -212,16 +211,6 @@ def test_no_more_than_two_checkpoints_are_kept(
         "checkpoint-6",
         "checkpoint-8",
     }
-
-
-@pytest.mark.parametrize("name", ["abacus", "tensorboard"])
-def test_a_tracker_that_is_not_there_ends_in_a_sentence(
-    make_classifier: MakeClassifier, tmp_path: Path, name: str
-) -> None:
-    if importlib.util.find_spec(name):
-        pytest.skip("it is there")
-    with pytest.raises(RecipeError, match="report_to"):
-        run(make_classifier(), tmp_path, some_rows(8), report_to=[name])
 
 
 # Where

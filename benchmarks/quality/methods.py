@@ -1,0 +1,200 @@
+"""``python -m benchmarks.quality.methods DATA``: each PEFT method on one data set.
+
+For each method several learning rates are trained by the platform's own command, and validation
+decides between them; the table has what the chosen one does on the test texts. Each training is
+kept as soon as it is there and is not repeated, so a run may be stopped and gone on with.
+``--show`` prints the table of a file that was kept, without data: a document shows it between
+``<!-- $ python -m benchmarks.quality.methods --show FILE -->`` and the block below.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import tempfile
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Object = dict[str, Any]
+
+FILE = Path("benchmarks/results/methods.json")
+RATES = (1e-3, 1e-2)
+OWN_RATES: Mapping[str, Sequence[float]] = {
+    "FOURIERFT": (1e-2, 1e-1),
+    "VBLORA": (1e-3, 1e-2),
+    "VERA": (1e-2, 1e-1),
+    "WAVEFT": (1e-2, 1e-1),
+    "OSF": (1e-4, 1e-3),
+    "SHIRA": (1e-3, 1e-2),
+    "PROMPT_TUNING": (1e-2, 1e-1),
+    "P_TUNING": (1e-3, 1e-2),
+}
+"""Learning rates for methods whose tensors are of another size than LoRA's."""
+FIGURES = {
+    **{split: f"{split}.accuracy" for split in ("val", "test")},
+    **{f"{s}_{who}": f"{s}.{who}.accuracy" for s in ("val", "test") for who in ("probe", "tfidf")},
+}
+LEFT_OUT = {"TRAINABLE_TOKENS": "it is told which tokens to train"}
+
+
+def main(
+    data: Annotated[
+        Path | None, typer.Argument(help="The folder of data sets.", show_default=False)
+    ] = None,
+    json_file: Annotated[
+        Path, typer.Option("--json", metavar="FILE", help="Trainings, added to.")
+    ] = FILE,
+    show: Annotated[
+        Path | None, typer.Option("--show", metavar="FILE", help="Print a table that was kept.")
+    ] = None,
+    base: Annotated[str, typer.Option(metavar="ID", help="The base.")] = "minilm",
+    domain: Annotated[str, typer.Option(help="Of clinc150.")] = "banking",
+    shots: Annotated[int, typer.Option(min=2, help="Examples a class.")] = 10,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="METHOD", help="Methods; else all.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="torch's threads.")] = 1,
+) -> None:
+    """Train every PEFT method on few examples a class and say how good and how large it is."""
+    if show is not None:
+        typer.echo(table(_read(show)))
+        return
+    if data is None:
+        raise typer.BadParameter("the folder of data sets is missing")
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    warnings.simplefilter("ignore")  # PEFT's, one by one in the tests
+    from adapter_platform.plugins import open_platform
+
+    settings = {"base": base, "domain": domain, "shots": shots}
+    found = _read(json_file)
+    done = {(r["method"], r["learning_rate"]) for r in found if settings.items() <= r.items()}
+    with tempfile.TemporaryDirectory() as scratch:
+        files = few(data / "clinc150" / f"{domain}.jsonl", shots, Path(scratch))
+        with open_platform(store=Path(scratch, "store"), base=base, threads=threads) as platform:
+            for method in only or methods():
+                for rate in OWN_RATES.get(method, RATES):
+                    if (method, rate) in done:
+                        continue
+                    row = {**settings, "method": method, "learning_rate": rate}
+                    row |= measured(platform, method, rate, files)
+                    found.append(row)
+                    _write(json_file, found)
+                    typer.echo(json.dumps(row), err=True)
+    typer.echo(table(found))
+
+
+def methods() -> list[str]:
+    """PEFT's names of what can train an encoder and needs no setting of its own, and DoRA."""
+    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+
+    from adapter_platform.core.engine.peft_groups import IMPOSSIBLE
+
+    names = {kind.value for kind in PEFT_TYPE_TO_CONFIG_MAPPING} - IMPOSSIBLE.keys()
+    return sorted({*names, "DORA"} - LEFT_OUT.keys())
+
+
+def few(path: Path, shots: int, directory: Path) -> dict[str, str]:
+    """So many examples a class to train on, drawn by a fixed seed; validation and test whole."""
+    splits: dict[str, list[Object]] = defaultdict(list)
+    for line in path.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        splits[row["split"]].append({"text": row["text"], "label": row["label"]})
+    by_label: dict[str, list[Object]] = defaultdict(list)
+    for row in splits["train"]:
+        by_label[row["label"]].append(row)
+    dice = random.Random(0)
+    splits["train"] = [
+        row for name in sorted(by_label) for row in dice.sample(by_label[name], shots)
+    ]
+    files = {}
+    for split in ("train", "val", "test"):
+        file = directory / f"{split}.jsonl"
+        file.write_text("\n".join(map(json.dumps, splits[split])), encoding="utf-8")
+        files[split] = str(file)
+    return files
+
+
+def measured(platform: Any, method: str, rate: float, files: Mapping[str, str]) -> Object:
+    """One training: figures, the engine that runs it, its files' size, seconds; or why not."""
+    from adapter_platform.core.errors import PlatformError
+
+    began = time.perf_counter()
+    settings = {"peft_method": method, "learning_rate": rate}
+    name = f"{method.lower()}-{rate:g}".replace(".", "-")
+    try:
+        outcome = platform.train(name, files, settings=settings, allow_worse=True)
+        manifest = outcome.manifest
+        answer = platform.classify("what is my balance", manifest.reference)
+    except PlatformError as error:
+        return {"error": error.message, "seconds": round(time.perf_counter() - began, 1)}
+    metrics = manifest.metrics
+    directory = platform.store.path(manifest.name, manifest.version)
+    return {
+        "engine": "packed" if answer.engine == "numpy" else answer.engine,
+        "parameters": manifest.trainable_parameters,
+        "bytes": (directory / "adapter_model.safetensors").stat().st_size,
+        **{name: round(metrics[figure], 4) for name, figure in FIGURES.items()},
+        "seconds": round(time.perf_counter() - began, 1),
+    }
+
+
+def table(found: Sequence[Object]) -> str:
+    """A line a method, at the learning rate that validation chose."""
+    best: dict[str, Object] = {}
+    for row in found:
+        if "error" not in row:
+            held = best.get(row["method"])
+            if held is None or row["val"] > held["val"]:
+                best[row["method"]] = row
+    failed = {r["method"]: r["error"] for r in found if r["method"] not in best}
+    lines: list[tuple[str, ...]] = [
+        ("method", "engine", "parameters", "file", "learning rate", "val", "test")
+    ]
+    for row in sorted(best.values(), key=lambda row: (-row["test"], row["method"])):
+        size = f"{row['bytes'] / 1e6:.2f} MB"
+        scores = [f"{100 * row[split]:.1f} %" for split in ("val", "test")]
+        rate = f"{row['learning_rate']:g}"
+        lines.append((row["method"], row["engine"], f"{row['parameters']:,}", size, rate, *scores))
+    if best:
+        one = next(iter(best.values()))
+        for who, name in (("probe", "frozen base"), ("tfidf", "TF-IDF")):
+            scores = [f"{100 * one[f'{split}_{who}']:.1f} %" for split in ("val", "test")]
+            lines.append((name, "", "", "", "", *scores))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    left = (0, 1)
+    shown = [
+        "  ".join(
+            cell.ljust(n) if i in left else cell.rjust(n)
+            for i, (cell, n) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+    shown += [f"{method}: {reason}" for method, reason in sorted(failed.items())]
+    if found:
+        facts = "clinc150/{domain} on {base}, {shots} examples a class".format(**found[0])
+        shown.append(f"\n{facts}; learning rates by validation, of two each")
+    return "\n".join(shown)
+
+
+def _read(path: Path) -> list[Object]:
+    if not path.exists():
+        return []
+    rows: list[Object] = json.loads(path.read_text(encoding="utf-8"))
+    return rows
+
+
+def _write(path: Path, rows: Sequence[Object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)

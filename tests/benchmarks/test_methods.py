@@ -1,0 +1,83 @@
+"""The table of PEFT methods: what is in it, and which training of a method it shows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.quality.methods import LEFT_OUT, few, methods, table
+
+
+def row(method: str, rate: float, val: float, test: float, **more: Any) -> dict[str, Any]:
+    return {
+        "base": "minilm",
+        "domain": "banking",
+        "shots": 10,
+        "method": method,
+        "learning_rate": rate,
+        "engine": "packed",
+        "parameters": 1234567,
+        "bytes": 2_500_000,
+        "val": val,
+        "test": test,
+        "val_probe": 0.9,
+        "test_probe": 0.8,
+        "val_tfidf": 0.7,
+        "test_tfidf": 0.6,
+        **more,
+    }
+
+
+def test_validation_chooses_among_learning_rates_and_test_orders_the_methods() -> None:
+    rows = [row("LORA", 1e-3, 0.91, 0.88), row("LORA", 1e-2, 0.90, 0.99)]
+    rows += [row("IA3", 1e-2, 0.80, 0.95, engine="peft"), {**rows[0], "method": "OSF"}]
+    del rows[-1]["val"]
+    rows[-1]["error"] = "it did not fit"
+    lines = table(rows).splitlines()
+    assert lines[1].split() == [
+        "IA3",
+        "peft",
+        "1,234,567",
+        "2.50",
+        "MB",
+        "0.01",
+        "80.0",
+        "%",
+        "95.0",
+        "%",
+    ]
+    assert lines[2].split()[:1] + lines[2].split()[-4:] == ["LORA", "91.0", "%", "88.0", "%"]
+    assert lines[3].split() == ["frozen", "base", "90.0", "%", "80.0", "%"]
+    assert lines[4].split() == ["TF-IDF", "70.0", "%", "60.0", "%"]
+    assert lines[5] == "OSF: it did not fit"
+    assert "clinc150/banking on minilm, 10 examples a class" in lines[-1]
+
+
+def test_every_method_that_can_train_an_encoder_is_measured() -> None:
+    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+
+    from adapter_platform.core.engine.peft_groups import IMPOSSIBLE
+
+    every = {kind.value for kind in PEFT_TYPE_TO_CONFIG_MAPPING} | {"DORA"}
+    assert {*methods(), *IMPOSSIBLE, *LEFT_OUT} == every
+
+
+@pytest.mark.parametrize("shots", [2, 3])
+def test_so_many_examples_a_class_are_drawn_and_the_other_splits_stay(
+    tmp_path: Path, shots: int
+) -> None:
+    rows = [
+        {"text": f"{label} {split} {i}", "label": label, "split": split}
+        for split, n in (("train", 9), ("val", 2), ("test", 4))
+        for label in "ab"
+        for i in range(n)
+    ]
+    path = tmp_path / "set.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    files = few(path, shots, tmp_path)
+    assert few(path, shots, tmp_path) == files
+    counts = {s: len(Path(f).read_text().splitlines()) for s, f in files.items()}
+    assert counts == {"train": 2 * shots, "val": 4, "test": 8}
