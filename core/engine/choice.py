@@ -139,12 +139,11 @@ class Engines:
             from .numpy_engine import NumpyEngine
 
             return NumpyEngine(base, self._listener, room, settings.batch_tokens)
-        import torch
-
         from .encoder import pick_device
+        from .threads import usual_threads
 
         device = pick_device(settings.device)
-        threads = settings.threads or torch.get_num_threads()
+        threads = settings.threads or usual_threads()
         if name == "peft":
             from .peft import PeftEngine
 

@@ -18,9 +18,9 @@ from .torch_weights import Affine, TorchBert, TorchLora, TorchPatch
 
 QKV, MERGE, WIDEN, NARROW = range(len(SITES))
 
-# Tokens an adapter, on average, up to which waking a second thread costs a low-rank product more
-# than the thread saves. 32 adapters of 16 tokens each take a fifth less time so, on two cores.
-SHORT = 128
+# Multiply-adds of a low-rank product up to which waking a second thread takes longer than it saves:
+# A of rank 8 for query, key and value of a hidden size of 384, on 128 tokens.
+SHORT = 128 * 24 * 384
 
 
 class Buffers:
@@ -121,8 +121,9 @@ def logits(
 class Strips:
     """Adapters one after another, each on its own tokens: two small products a target, in place.
 
-    Short products run on the calling thread alone. torch counts threads for each thread of Python
-    apart, so others keep theirs, save one that first uses torch while `add` runs.
+    Short products run on the calling thread alone. Threads that have used torch before keep their
+    number; one that first uses it while `add` runs has one thread for good, unless it sets its own
+    (`threads.usual_threads`).
 
     Args:
         adapters: by segment.
@@ -133,29 +134,27 @@ class Strips:
             _Strip(adapter, at.reads(segment.tokens), at.writes(segment.tokens))
             for segment, adapter in zip(layout.segments, adapters, strict=True)
         ]
-        short = at.x.device.type == "cpu" and layout.size <= SHORT * len(adapters)
-        self._threads = torch.get_num_threads() if short else 1
+        self._threads = torch.get_num_threads() if at.x.device.type == "cpu" else 1
 
     def add(self, layer: int, site: int) -> None:
-        if self._threads == 1:
-            self._add(layer, site)
-            return
-        torch.set_num_threads(1)
-        try:
-            self._add(layer, site)
-        finally:
-            torch.set_num_threads(self._threads)
-
-    def _add(self, layer: int, site: int) -> None:
+        long = []
+        short = []
         for strip in self._strips:
             patch = strip.adapter.layers[layer][site]
-            if patch is None:
-                continue
-            low, parts = strip.low(patch.ranks)
-            torch.mm(strip.reads[site], patch.down, out=low)
-            written = strip.writes[site]
-            for target, part, up in zip(patch.targets, parts, patch.ups, strict=True):
-                written[target].addmm_(part, up)
+            if patch is not None:
+                (short if strip.tokens * patch.down.numel() <= SHORT else long).append(
+                    (strip, patch)
+                )
+        for strip, patch in long:
+            strip.add(site, patch)
+        if short and self._threads > 1:
+            torch.set_num_threads(1)
+        try:
+            for strip, patch in short:
+                strip.add(site, patch)
+        finally:
+            if short and self._threads > 1:
+                torch.set_num_threads(self._threads)
 
 
 @dataclass(slots=True)
@@ -169,6 +168,18 @@ class _Strip:
     reads: tuple[Tensor, ...]
     writes: tuple[tuple[Tensor, ...], ...]
     lows: dict[tuple[int, ...], tuple[Tensor, tuple[Tensor, ...]]] = field(default_factory=dict)
+
+    @property
+    def tokens(self) -> int:
+        return len(self.reads[0])
+
+    def add(self, site: int, patch: TorchPatch) -> None:
+        """Adds the patch's products in place."""
+        low, parts = self.low(patch.ranks)
+        torch.mm(self.reads[site], patch.down, out=low)
+        written = self.writes[site]
+        for target, part, up in zip(patch.targets, parts, patch.ups, strict=True):
+            written[target].addmm_(part, up)
 
     def low(self, ranks: tuple[int, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """A place for ``(tokens, ranks)``, and its columns by target."""

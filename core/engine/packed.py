@@ -157,10 +157,13 @@ class PackedEngine:
         try:
             with torch.inference_mode():
                 self._run([text for call in calls for text in call.texts])
-        # Whatever it is, it belongs to the callers, and the thread must live on.
-        except Exception as error:  # noqa: BLE001 - raised again by each caller's future
-            for call in calls:
-                call.done.set_exception(error)
+        # Whatever it is, it belongs to a caller, and the thread must live on.
+        except Exception as error:  # noqa: BLE001 - raised again by the caller's future
+            if len(calls) > 1:  # each gets an answer, or an error, of its own
+                for call in calls:
+                    self._answer([call])
+                return
+            calls[0].done.set_exception(error)
         else:
             for call in calls:
                 call.done.set_result(None)

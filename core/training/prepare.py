@@ -15,6 +15,7 @@ import torch
 
 from ..bases import Base, Bases
 from ..engine.encoder import length_batches, pick_device, pooled
+from ..engine.threads import usual_threads
 from ..errors import RecipeError, TrainingError
 from ..examples import SPLITS, Dataset, Example, load_examples, place
 from ..heads import Pooling, check_pooling
@@ -79,8 +80,7 @@ def open_workshop(
     settings: Settings, store: Store, bases: Bases, registry: Registry, listener: Listener
 ) -> Workshop:
     """The workshop on the device, with the threads and in the cache that the settings name."""
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
+    torch.set_num_threads(settings.threads or usual_threads())
     device = pick_device(settings.device)
     return Workshop(store, bases, registry, listener, device, settings.batch_tokens, settings.cache)
 

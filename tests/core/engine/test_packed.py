@@ -457,8 +457,9 @@ def test_short_low_rank_products_run_on_one_thread_and_all_else_on_the_threads_a
         engine.logits([Row((2,) * 50, adapter) for adapter in adapters])
         assert seen == {"mm": {1}, "layer_norm": {3}}
         seen["mm"].clear()
-        engine.logits([Row((2,) * 400, adapters[0])])
-        assert seen == {"mm": {3}, "layer_norm": {3}}
+        monkeypatch.setattr(forward, "SHORT", 100 * 12 * 32)  # A of rank 4 for three targets
+        engine.logits([Row((2,) * 400, adapters[0]), Row((2,) * 9, adapters[1])])
+        assert seen == {"mm": {1, 3}, "layer_norm": {3}}, "by adapter"
     finally:
         engine.close()
         torch.set_num_threads(before)  # for threads that begin later
