@@ -97,10 +97,11 @@ def encode(
     return x
 
 
-def logits(
+def apply_heads(
     bert: TorchBert, layout: Layout, states: Tensor, adapters: Sequence[TorchLora]
-) -> list[Tensor]:
-    """``(texts, classes)`` for each segment, from last hidden states ``(tokens, hidden)``.
+) -> list[tuple[Tensor, Tensor]]:
+    """Logits ``(texts, classes)`` and the pooled states ``(texts, hidden)`` that the head read, for
+    each segment, from last hidden states ``(tokens, hidden)``.
 
     Args:
         adapters: by segment.
@@ -114,7 +115,7 @@ def logits(
         pooled = mean[segment.rows] if adapter.pooling == "mean" else first[segment.rows]
         if adapter.pooling == "pooler":
             pooled = _pooler(bert, pooled, adapter.pooler)
-        found.append(torch.addmm(adapter.head.bias, pooled, adapter.head.weight))
+        found.append((torch.addmm(adapter.head.bias, pooled, adapter.head.weight), pooled))
     return found
 
 

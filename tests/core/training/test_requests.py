@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from adapter_platform.core.errors import DataError, RecipeError, UsageError
-from adapter_platform.core.registry import Brought, Registry
+from adapter_platform.core.registry import Brought, Registry, Step
 from adapter_platform.core.training.recipe import make_recipe
 from adapter_platform.core.training.requests import make_request
 
@@ -82,3 +82,14 @@ def test_an_option_that_there_is_not_is_refused_with_the_nearest(with_domain: Re
     with pytest.raises(UsageError, match="'setings'") as error:
         make_request("support", None, with_domain, "tiny", setings={"epochs": 1})  # type: ignore[call-arg]
     assert error.value.hint == "did you mean 'settings'?"
+
+
+def test_a_recipe_may_ask_for_an_abstain_step_before_the_domains_own(
+    with_domain: Registry,
+) -> None:
+    asked = {"abstain": {"max_error": 0.05}}
+    request = make_request("support", None, with_domain, "tiny", settings=asked)
+    own = with_domain.domain("support").postprocess
+    assert request.postprocess == (Step("abstain", {"max_error": 0.05}), *own)
+    mine = make_request("mine", "a.csv", with_domain, "tiny", settings=asked)
+    assert mine.postprocess == (Step("abstain", {"max_error": 0.05}),)
