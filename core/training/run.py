@@ -301,7 +301,8 @@ def _fit_steps(
     Args:
         pooled: ``(texts, hidden)`` of the validation texts.
     """
-    logits = judged.scores.logits.get("val", np.empty((0, len(prepared.scheme.classes))))
+    none = np.empty((0, len(prepared.scheme.classes)), np.float32)
+    logits = judged.scores.logits.get("val", none)
     steps, notes = fitted_steps(
         manifest, workshop.registry, prepared.splits.val, logits, pooled, scope
     )

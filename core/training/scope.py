@@ -52,4 +52,4 @@ def _membership(scheme: LabelScheme, wanted: NDArray[np.int64]) -> NDArray[np.fl
         return np.eye(len(scheme.classes))[wanted]
     none = wanted.sum(axis=1) == 0
     rows = np.column_stack([wanted, none]) if none.any() else wanted
-    return rows / rows.sum(axis=1, keepdims=True)
+    return np.asarray(rows / rows.sum(axis=1, keepdims=True))

@@ -45,7 +45,7 @@ def fitted_steps(
     if not fitted:
         return manifest.postprocess, []
     predictions, right = _answers(manifest, examples, logits, pooled, scope)
-    records, notes = list(manifest.postprocess), []
+    records, notes = list(manifest.postprocess), list[str]()
     for i in range(fitted[-1] + 1):
         processor = brought[i].value
         if isinstance(processor, FittedPostProcessor):

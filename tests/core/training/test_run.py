@@ -555,7 +555,7 @@ def test_a_training_publishes_a_scope_that_its_validation_texts_look_in(
         "val": write_texts(dict.fromkeys(TOPICS, 20), "val", seed=1),
         "test": write_texts(dict.fromkeys(TOPICS, 4), "test", seed=2),
     }
-    outcome = train(ask(data=data), workshop, Quiet())
+    outcome = train(ask(data=data, request={"allow_worse": True}), workshop, Quiet())
     source = workshop.store.resolve("support")
     assert "scope.safetensors" in outcome.manifest.files
     scope = read_scope(source)
@@ -586,7 +586,8 @@ def test_a_step_that_asks_for_an_outcome_is_fitted_on_validation_and_kept_as_fit
     }[kind]
     data = {"train": write_texts(counts, "train"), "val": write_texts(counts, "val", seed=1)}
     step = Step("abstain", {"max_error": 0.3})
-    outcome = train(ask(data=data, request={"postprocess": (step,)}), workshop, Quiet())
+    request = ask(data=data, request={"postprocess": (step,), "allow_worse": True})
+    outcome = train(request, workshop, Quiet())
     (record,) = outcome.manifest.postprocess
     assert set(record.settings) == {"max_error", "threshold"}
     # Whoever reads the manifest can see that it holds on the validation texts.
