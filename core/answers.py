@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from .bases import Base, check_base
-from .engine.protocol import Row
+from .engine.protocol import Answer, Row
+from .engine.resident import Residents
 from .postprocess import Chain, build_chain
 from .predictions import Notice, Prediction
+from .scope import Scope, has_scope, read_scope
 from .tokens import Encoded, unreadable
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from .asked import Asked
     from .engine.pool import BasePool
     from .registry import Listener, Registry
+    from .store.manifest import Manifest
     from .store.source import AdapterSource
 
     FloatArray = NDArray[np.float32]
@@ -61,12 +64,12 @@ class Answered:
     """What the engines made of a batch.
 
     Attributes:
-        logits: ``(classes,)`` float32 for each text, in the batch's order.
+        answers: one for each text, in the batch's order.
         engines: by content hash, which engine ran an adapter.
     """
 
     batch: Batch
-    logits: list[FloatArray]
+    answers: list[Answer]
     engines: dict[str, str]
 
 
@@ -76,13 +79,15 @@ class Answering:
     Args:
         registry: has the steps that adapters name.
         listener: hears of each batch, on the caller's thread.
+        room: bytes of adapters' scopes that are held.
     """
 
-    def __init__(self, pool: BasePool, registry: Registry, listener: Listener) -> None:
+    def __init__(self, pool: BasePool, registry: Registry, listener: Listener, room: int) -> None:
         self._pool = pool
         self._registry = registry
         self._listener = listener
         self._chains: dict[str, Chain] = {}
+        self._scopes = Residents(read_scope, room, "scope")
 
     def predictions(
         self, asked: Sequence[Asked], location: str | None, engine: str
@@ -134,18 +139,19 @@ class Answering:
                 for future in running:
                     future.cancel()
 
-    def logits(self, asked: Sequence[Asked], location: str | None, engine: str) -> list[FloatArray]:
-        """``(classes,)`` float32 before calibration for each text, in their order.
+    def answers(self, asked: Sequence[Asked], location: str | None, engine: str) -> list[Answer]:
+        """Logits before calibration, and pooled states, for each text, in their order.
 
         Raises:
             as `predictions`.
         """
-        return self._run(self._encode(asked, location), engine).logits
+        return self._run(self._encode(asked, location), engine).answers
 
     def _prepare(self, asked: Sequence[Asked], location: str | None) -> Batch:
         """The batch, once it is known that its predictions can be made."""
         for source in {item.source.content_hash: item.source for item in asked}.values():
             self._chain(source)
+            self._scope(source)
         return self._encode(asked, location)
 
     def _encode(self, asked: Sequence[Asked], location: str | None) -> Batch:
@@ -166,7 +172,7 @@ class Answering:
 
     def _run(self, batch: Batch, engine: str) -> Answered:
         """One call an engine of a base, for all windows on all texts."""
-        logits: dict[int, FloatArray] = {}
+        answers: dict[int, Answer] = {}
         engines: dict[str, str] = {}
         for of_base in batch.adapters:
             at = [i for ready in of_base for i in batch.places[ready.source.content_hash]]
@@ -177,12 +183,12 @@ class Answering:
                 for ids in of_text
             ]
             with self._pool.lend(of_base[0].base) as running:
-                found = iter(running.engines.logits(rows, engine))
+                found = iter(running.engines.answers(rows, engine))
                 for i, of_text in zip(at, windows, strict=True):
                     judged = list(islice(found, len(of_text)))
-                    logits[i] = mean_logits([row for row, _ in judged], of_text)
+                    answers[i] = mean_answer([answer for answer, _ in judged], of_text)
                     engines[batch.asked[i].source.content_hash] = judged[0][1]
-        return Answered(batch, [logits[i] for i in range(len(batch.asked))], engines)
+        return Answered(batch, [answers[i] for i in range(len(batch.asked))], engines)
 
     def _read(self, answered: Answered) -> list[Prediction]:
         batch = answered.batch
@@ -190,7 +196,7 @@ class Answering:
         for ready in (ready for of_base in batch.adapters for ready in of_base):
             chain = self._chain(ready.source)
             at = batch.places[ready.source.content_hash]
-            read = read_answers(ready, answered, at)
+            read = read_answers(ready, self._scope(ready.source), answered, at)
             found |= {i: chain(prediction) for i, prediction in zip(at, read, strict=True)}
         ordered = [found[index] for index in range(len(batch.asked))]
         if ordered:
@@ -220,23 +226,32 @@ class Answering:
             self._chains[source.content_hash] = chain
         return chain
 
+    def _scope(self, source: AdapterSource) -> Scope | None:
+        return self._scopes.get(source)[0] if has_scope(source.manifest) else None
 
-def mean_logits(logits: Sequence[FloatArray], windows: Sequence[tuple[int, ...]]) -> FloatArray:
-    """``(classes,)`` for a text from those of its windows, each counted by its tokens.
+
+def mean_answer(answers: Sequence[Answer], windows: Sequence[tuple[int, ...]]) -> Answer:
+    """The answer for a text from those of its windows, each counted by its tokens.
 
     A head is linear, so where it pools by the mean this is, to the rounding, the head on the mean
     over all tokens of all windows; for the other poolings it is the mean judgement. The
     temperature of the calibration divides it as it would divide each.
     """
-    if len(logits) == 1:
-        return logits[0]
+    if len(answers) == 1:
+        return answers[0]
     import numpy as np
 
     weights = [len(ids) for ids in windows]
-    return np.average(np.stack(logits), axis=0, weights=weights).astype(np.float32)
+
+    def mean(rows: Sequence[FloatArray]) -> FloatArray:
+        return np.average(np.stack(rows), axis=0, weights=weights).astype(np.float32)
+
+    return Answer(mean([a.logits for a in answers]), mean([a.pooled for a in answers]))
 
 
-def read_answers(ready: Ready, answered: Answered, places: Sequence[int]) -> list[Prediction]:
+def read_answers(
+    ready: Ready, scope: Scope | None, answered: Answered, places: Sequence[int]
+) -> list[Prediction]:
     """One adapter's answers, calibrated and read by its label scheme, before any step.
 
     Args:
@@ -245,32 +260,50 @@ def read_answers(ready: Ready, answered: Answered, places: Sequence[int]) -> lis
     import numpy as np
 
     manifest, batch = ready.source.manifest, answered.batch
-    scheme, calibration = manifest.scheme, manifest.calibration
-    logits = np.stack([answered.logits[i] for i in places])
-    rows = scheme.probabilities(logits, calibration.temperature).tolist()
+    logits = np.stack([answered.answers[i].logits for i in places])
+    rows = manifest.scheme.probabilities(logits, manifest.calibration.temperature).tolist()
+    shares: list[float] | list[None] = [None] * len(places)
+    if scope is not None:
+        shares = scope.shares(np.stack([answered.answers[i].pooled for i in places])).tolist()
     engine = answered.engines[ready.source.content_hash]
     predictions = []
-    for i, row in zip(places, rows, strict=True):
+    for i, row, share in zip(places, rows, shares, strict=True):
         text, encoded = batch.asked[i].text, batch.encoded[i]
-        decision = scheme.decide(row, calibration.thresholds)
         predictions.append(
-            Prediction(
-                text=text,
-                label=decision.label,
-                labels=decision.labels,
-                confidence=decision.confidence,
-                probabilities=dict(zip(scheme.classes, row, strict=True)),
-                adapter=manifest.name,
-                version=manifest.version,
+            replace(
+                read_row(manifest, text, row, share),
                 base=ready.base.id,
                 engine=engine,
-                path=decision.path,
                 truncated=encoded.truncated,
                 windows=1 + len(encoded.further),
                 warnings=_notices(ready, text, encoded),
             )
         )
     return predictions
+
+
+def read_row(
+    manifest: Manifest, text: str, probabilities: Sequence[float], scope: float | None
+) -> Prediction:
+    """What an adapter says of a text by itself, whoever ran it, before any step.
+
+    Args:
+        probabilities: ``(classes,)``, calibrated.
+    """
+    decision = manifest.scheme.decide(probabilities, manifest.calibration.thresholds)
+    return Prediction(
+        text=text,
+        label=decision.label,
+        labels=decision.labels,
+        confidence=decision.confidence,
+        probabilities=dict(zip(manifest.scheme.classes, probabilities, strict=True)),
+        adapter=manifest.name,
+        version=manifest.version,
+        base=manifest.base.id,
+        engine="",
+        path=decision.path,
+        scope=scope,
+    )
 
 
 def _notices(ready: Ready, text: str, encoded: Encoded) -> tuple[Notice, ...]:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .care.label_errors import LabelErrors
     from .care.suggest import Suggestions
     from .data.example import Dataset
+    from .engine.protocol import Answer
     from .labels import Kind
     from .predictions import Prediction
     from .settings import Settings
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float32]
 
+SCOPES = 4  # of the room for adapters their scopes get one in so many; they are smaller
 CHUNK = 1024  # texts in memory at once, with their tokens and logits
 
 
@@ -73,7 +75,8 @@ class Platform:
         start = ColdStart(settings.numpy_tokens)
         engines = partial(Engines, settings=settings, listener=self.listener, start=start)
         self._pool = BasePool(self.bases, engines, settings.resident_bases)
-        self._answering = Answering(self._pool, registry, self.listener)
+        room = settings.adapter_megabytes * 1_000_000 // SCOPES
+        self._answering = Answering(self._pool, registry, self.listener, room)
 
     def __enter__(self) -> Platform:
         return self
@@ -196,13 +199,31 @@ class Platform:
         """
         import numpy as np
 
-        wanted = check_engine(self.settings.engine)
         source = self.resolve(adapter)
+        rows = [answer.logits for answer in self._answers(texts, source, base)]
+        return np.array(rows, np.float32).reshape(-1, len(source.manifest.scheme.classes))
+
+    def pooled(
+        self, texts: Sequence[str], adapter: str | None = None, *, base: str | None = None
+    ) -> FloatArray:
+        """``(texts, hidden)`` float32: the states that the head reads.
+
+        Raises:
+            as `classify`.
+        """
+        import numpy as np
+
+        source = self.resolve(adapter)
+        rows = [answer.pooled for answer in self._answers(texts, source, base)]
+        return np.array(rows, np.float32).reshape(-1, source.manifest.base.hidden_size)
+
+    def _answers(
+        self, texts: Sequence[str], source: AdapterSource, base: str | None
+    ) -> list[Answer]:
+        wanted = check_engine(self.settings.engine)
         asked = [Asked(text, source) for text in check_texts(texts)]
-        answered = (self._answering.logits(part, base, wanted) for part in parts(asked, CHUNK))
-        rows = list(chain.from_iterable(answered))
-        shape = len(asked), len(source.manifest.scheme.classes)
-        return np.array(rows, np.float32).reshape(shape)
+        answered = (self._answering.answers(part, base, wanted) for part in parts(asked, CHUNK))
+        return list(chain.from_iterable(answered))
 
     def _names(self) -> Names:
         return Names(self.store, self.settings.default_adapter)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from .predictions import Notice, Prediction
 
 if TYPE_CHECKING:
     from .labels import LabelScheme
-    from .registry import Brought, PostProcessor, Registry
+    from .registry import Brought, Fitted, FittedPostProcessor, PostProcessor, Registry
     from .store.manifest import Manifest, StepRecord
 
 Chain = Callable[[Prediction], Prediction]
@@ -35,20 +35,29 @@ def build_chain(manifest: Manifest, registry: Registry) -> Chain:
         if changed:
             prediction = replace(prediction, warnings=(*prediction.warnings, *changed))
         for record, step in steps:
-            try:
-                prediction = _checked(step(prediction))
-            except PlatformError:
-                raise
-            # A plugin's code may raise anything; the sentence says whose it is.
-            except Exception as error:
-                raise PluginError(
-                    f"the step {record.name!r} of {manifest.reference} failed: "
-                    f"{type(error).__name__}: {error}",
-                    f"it is {_origin(record)}",
-                ) from error
+            prediction = run_step(record, step, prediction, manifest.reference)
         return prediction
 
     return chain
+
+
+def run_step(record: StepRecord, step: Chain, prediction: Prediction, who: str) -> Prediction:
+    """The prediction after one step of the adapter `who`.
+
+    Raises:
+        PluginError: the step's code fails.
+        PlatformError: whatever it says itself.
+    """
+    try:
+        return _checked(step(prediction))
+    except PlatformError:
+        raise
+    # A plugin's code may raise anything; the sentence says whose it is.
+    except Exception as error:
+        raise PluginError(
+            f"the step {record.name!r} of {who} failed: {type(error).__name__}: {error}",
+            f"it is {_origin(record)}",
+        ) from error
 
 
 def build_step(
@@ -68,6 +77,29 @@ def build_step(
         raise PluginError(
             f"the step {name!r} of the plugin {brought.plugin!r} failed on its settings "
             f"{settings!r}: {type(error).__name__}: {error}"
+        ) from error
+
+
+def fit_step(
+    record: StepRecord,
+    step: FittedPostProcessor,
+    predictions: Sequence[Prediction],
+    right: Sequence[bool],
+) -> Fitted:
+    """What training makes of a step's settings; see `FittedPostProcessor.fit`.
+
+    Raises:
+        PlatformError: it cannot be fitted, or the plugin's code fails on it.
+    """
+    try:
+        return step.fit(record.settings, predictions, right)
+    except PlatformError:
+        raise
+    # As above.
+    except Exception as error:
+        raise PluginError(
+            f"the step {record.name!r} could not be fitted: {type(error).__name__}: {error}",
+            f"it is {_origin(record)}",
         ) from error
 
 

@@ -46,6 +46,8 @@ class Prediction:
         path: (node, probability) from the top of a hierarchy to the answer.
         display: `label` for people, where a `display` step has put it.
         abstained: a step withheld the answer.
+        scope: the share of validation texts that look at least as far from the training texts as
+            this one: about 0 out of scope; None where the adapter cannot tell.
         truncated: the text was longer than the adapter reads; the rest did not count.
         windows: how many windows on the text the answer is the mean of.
         warnings: reasons to trust the answer less.
@@ -67,6 +69,7 @@ class Prediction:
     path: tuple[tuple[str, float], ...] = ()
     display: str | None = None
     abstained: bool = False
+    scope: float | None = None
     truncated: bool = False
     windows: int = 1
     warnings: tuple[Notice, ...] = ()
@@ -109,6 +112,7 @@ class Prediction:
             "probabilities": probabilities,
             "path": [{"node": node, "probability": p} for node, p in self.path],
             "abstained": self.abstained,
+            "scope": self.scope,
             "truncated": self.truncated,
             "windows": self.windows,
             "warnings": [{"code": n.code, "message": n.message} for n in self.warnings],

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from .errors import unknown
 from .labels import LabelScheme
@@ -73,6 +73,36 @@ class PostProcessor(Protocol):
 
         Raises:
             PlatformError: a setting is unknown or cannot be.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A step's settings as an adapter keeps them, and sentences for whoever trains it."""
+
+    settings: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class FittedPostProcessor(PostProcessor, Protocol):
+    """A step that training fits, where a domain asks for an outcome rather than for settings."""
+
+    def fit(
+        self,
+        settings: Mapping[str, Any],
+        predictions: Sequence[Prediction],
+        right: Sequence[bool],
+    ) -> Fitted:
+        """The settings with what is fitted filled in; `build` has taken them as they are.
+
+        Args:
+            predictions: of the validation texts, after the steps before this one.
+            right: whether the adapter's own answer to each, before any step, is that of the data.
+
+        Raises:
+            PlatformError: the plugin cannot; nothing is published.
         """
         ...
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from adapter_platform.core.scope import has_scope
+
 from .. import output
 from .table import pad, width
 
@@ -41,6 +43,7 @@ def _facts(manifest: Manifest, versions: Sequence[int]) -> Iterator[tuple[str, s
         by = f"{step.plugin} {step.version}".strip()
         yield f"step {number}", f"{step.name}({settings})" + (f" by {by}" if by else "")
     yield "temperature", f"{manifest.calibration.temperature:.3f}"
+    yield "scope", "fitted on the validation texts" if has_scope(manifest) else "none"
     if manifest.worse_than_probe:
         from adapter_platform.core.store.manifest import WORSE
 

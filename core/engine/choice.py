@@ -11,16 +11,11 @@ from ..errors import SettingsError, UsageError, unknown
 from .forks import renew_in_child
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from ..bases import Base
     from ..registry import Listener
     from ..settings import Settings
     from ..store.source import AdapterSource
-    from .protocol import Engine, Row
-
-    FloatArray = NDArray[np.float32]
+    from .protocol import Answer, Engine, Row
 
 ENGINES = ("auto", "packed", "numpy", "peft")
 REMEMBERED = 4096  # adapters of which it is known whether they are refused
@@ -74,18 +69,18 @@ class Engines:
         self._renew()
         renew_in_child(self, Engines._renew)
 
-    def logits(self, rows: Sequence[Row], wanted: str) -> list[tuple[FloatArray, str]]:
-        """``(classes,)`` float32 for each row, and the name of the engine that ran it.
+    def answers(self, rows: Sequence[Row], wanted: str) -> list[tuple[Answer, str]]:
+        """One for each row, and the name of the engine that ran it.
 
         Raises:
-            as `Engine.logits`.
+            as `Engine.answers`.
         """
         shares: dict[str, list[int]] = {}
         for index, name in enumerate(self._pick(rows, wanted)):
             shares.setdefault(name, []).append(index)
-        found: dict[int, tuple[FloatArray, str]] = {}
+        found: dict[int, tuple[Answer, str]] = {}
         for name, indices in shares.items():
-            answers = self._engine(name).logits([rows[index] for index in indices])
+            answers = self._engine(name).answers([rows[index] for index in indices])
             found |= {i: (answer, name) for i, answer in zip(indices, answers, strict=True)}
         return [found[index] for index in range(len(rows))]
 

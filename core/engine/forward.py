@@ -97,10 +97,11 @@ def encode(
     return x
 
 
-def logits(
+def apply_heads(
     bert: TorchBert, layout: Layout, states: Tensor, adapters: Sequence[TorchLora]
-) -> list[Tensor]:
-    """``(texts, classes)`` for each segment, from last hidden states ``(tokens, hidden)``.
+) -> list[tuple[Tensor, Tensor]]:
+    """Logits ``(texts, classes)`` and the pooled states ``(texts, hidden)`` that the head read, for
+    each segment, from last hidden states ``(tokens, hidden)``.
 
     Args:
         adapters: by segment.
@@ -114,7 +115,7 @@ def logits(
         pooled = mean[segment.rows] if adapter.pooling == "mean" else first[segment.rows]
         if adapter.pooling == "pooler":
             pooled = _pooler(bert, pooled, adapter.pooler)
-        found.append(torch.addmm(adapter.head.bias, pooled, adapter.head.weight))
+        found.append((torch.addmm(adapter.head.bias, pooled, adapter.head.weight), pooled))
     return found
 
 
@@ -137,14 +138,10 @@ class Strips:
         self._threads = torch.get_num_threads() if at.x.device.type == "cpu" else 1
 
     def add(self, layer: int, site: int) -> None:
-        long = []
-        short = []
-        for strip in self._strips:
-            patch = strip.adapter.layers[layer][site]
-            if patch is not None:
-                (short if strip.tokens * patch.down.numel() <= SHORT else long).append(
-                    (strip, patch)
-                )
+        patches = [(strip, strip.adapter.layers[layer][site]) for strip in self._strips]
+        there = [(strip, patch) for strip, patch in patches if patch is not None]
+        short = [(strip, patch) for strip, patch in there if strip.work(patch) <= SHORT]
+        long = [(strip, patch) for strip, patch in there if strip.work(patch) > SHORT]
         for strip, patch in long:
             strip.add(site, patch)
         if short and self._threads > 1:
@@ -169,9 +166,9 @@ class _Strip:
     writes: tuple[tuple[Tensor, ...], ...]
     lows: dict[tuple[int, ...], tuple[Tensor, tuple[Tensor, ...]]] = field(default_factory=dict)
 
-    @property
-    def tokens(self) -> int:
-        return len(self.reads[0])
+    def work(self, patch: TorchPatch) -> int:
+        """Multiply-adds of the larger product, that with A."""
+        return len(self.reads[0]) * patch.down.numel()
 
     def add(self, site: int, patch: TorchPatch) -> None:
         """Adds the patch's products in place."""

@@ -22,10 +22,10 @@ from ..store.manifest import Manifest
 from ..store.source import AdapterSource
 from .forks import renew_in_child
 from .lora import Lora, LoraReader
-from .numpy_forward import NumpyBert, encode, logits
+from .numpy_forward import NumpyBert, apply_heads, encode
 from .owner import closed
 from .packing import cut, lay_out, numbered
-from .protocol import Row
+from .protocol import Answer, Row
 from .resident import Residents
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ class NumpyEngine:
         """Why the adapter cannot be run exactly here, as a sentence; None if it can."""
         return self._reader.refuses(adapter)
 
-    def logits(self, rows: Sequence[Row]) -> list[FloatArray]:
-        """``(classes,)`` float32 for each row, in the rows' order. Loads adapters as needed.
+    def answers(self, rows: Sequence[Row]) -> list[Answer]:
+        """One for each row, in the rows' order. Loads adapters as needed.
 
         Raises:
             AdapterCorrupt: an adapter's files are not what its manifest says, or do not fit.
@@ -84,7 +84,7 @@ class NumpyEngine:
             UsageError: the engine is closed.
         """
         self._check_open()
-        answers: dict[int, FloatArray] = {}
+        answers: dict[int, Answer] = {}
         loaded: list[Manifest] = []
         numbers = numbered(row.adapter.content_hash for row in rows)
         lengths = [len(row.tokens) for row in rows]
@@ -97,6 +97,10 @@ class NumpyEngine:
                 self._listener.after_adapter_loaded(manifest, self.name)
         return [answers[i] for i in range(len(rows))]
 
+    def logits(self, rows: Sequence[Row]) -> list[FloatArray]:
+        """The answers' ``(classes,)`` alone."""
+        return [answer.logits for answer in self.answers(rows)]
+
     def unload(self, content_hash: str) -> None:
         """Forgets an adapter if it is held; a batch that is under way with it ends with it."""
         self._check_open()
@@ -108,8 +112,8 @@ class NumpyEngine:
         self._residents.clear()
         self._bert = None
 
-    def _forward(self, batch: Sequence[Row], loaded: list[Manifest]) -> list[FloatArray]:
-        """``(classes,)`` for each row of one pass, which lie as `cut` orders them."""
+    def _forward(self, batch: Sequence[Row], loaded: list[Manifest]) -> list[Answer]:
+        """One for each row of one pass, which lie as `cut` orders them."""
         bert = self._loaded()
         hashes = [row.adapter.content_hash for row in batch]
         layout = lay_out(numbered(hashes), [len(row.tokens) for row in batch])
@@ -118,7 +122,8 @@ class NumpyEngine:
         positions = np.concatenate([np.arange(len(row.tokens)) for row in batch])
         with _on_one_thread():
             states = encode(bert, layout, ids, positions, adapters)
-            return [row for part in logits(bert, layout, states, adapters) for row in part]
+            found = apply_heads(bert, layout, states, adapters)
+        return [Answer(*row) for segment in found for row in zip(*segment, strict=True)]
 
     def _lora(self, row: Row, loaded: list[Manifest]) -> Lora:
         adapter, fresh = self._residents.get(row.adapter)

@@ -117,10 +117,11 @@ def encode(
     return x
 
 
-def logits(
+def apply_heads(
     bert: NumpyBert, layout: Layout, states: FloatArray, adapters: Sequence[Lora]
-) -> list[FloatArray]:
-    """``(texts, classes)`` for each segment, from last hidden states ``(tokens, hidden)``.
+) -> list[tuple[FloatArray, FloatArray]]:
+    """Logits ``(texts, classes)`` and the pooled states ``(texts, hidden)`` that the head read, for
+    each segment, from last hidden states ``(tokens, hidden)``.
 
     Args:
         adapters: by segment.
@@ -134,7 +135,7 @@ def logits(
         pooled = mean[segment.rows] if adapter.head.pooling == "mean" else first[segment.rows]
         if adapter.head.pooling == "pooler":
             pooled = _pooler(bert, pooled, adapter.pooler)
-        found.append(adapter.head.logits(pooled))
+        found.append((adapter.head.logits(pooled), pooled))
     return found
 
 

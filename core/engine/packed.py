@@ -22,11 +22,11 @@ from ..errors import PlatformError
 from ..registry import Listener
 from ..store.manifest import Manifest
 from ..store.source import AdapterSource
-from .forward import Buffers, Gathered, Strips, encode, logits
+from .forward import Buffers, Gathered, Strips, apply_heads, encode
 from .lora import LoraReader
 from .owner import Owner
 from .packing import cut, lay_out, numbered
-from .protocol import Row
+from .protocol import Answer, Row
 from .resident import Residents
 from .torch_weights import TorchBert, TorchLora
 
@@ -47,7 +47,7 @@ class _Text:
 
     tokens: tuple[int, ...]
     adapter: TorchLora
-    logits: FloatArray | None = None
+    answer: Answer | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -101,8 +101,8 @@ class PackedEngine:
         """Why the adapter cannot be run exactly here, as a sentence; None if it can."""
         return self._reader.refuses(adapter)
 
-    def logits(self, rows: Sequence[Row]) -> list[FloatArray]:
-        """``(classes,)`` float32 for each row, in the rows' order. Loads adapters as needed.
+    def answers(self, rows: Sequence[Row]) -> list[Answer]:
+        """One for each row, in the rows' order. Loads adapters as needed.
 
         Raises:
             AdapterCorrupt: an adapter's files are not what its manifest says, or do not fit.
@@ -112,7 +112,7 @@ class PackedEngine:
             UsageError: the engine is closed.
         """
         self._owner.check_open()
-        answers: dict[int, FloatArray] = {}
+        answers: dict[int, Answer] = {}
         loaded: list[Manifest] = []
         numbers = numbered(row.adapter.content_hash for row in rows)
         lengths = [len(row.tokens) for row in rows]
@@ -126,6 +126,10 @@ class PackedEngine:
             for manifest in loaded:
                 self._listener.after_adapter_loaded(manifest, self.name)
         return [answers[i] for i in range(len(rows))]
+
+    def logits(self, rows: Sequence[Row]) -> list[FloatArray]:
+        """The answers' ``(classes,)`` alone."""
+        return [answer.logits for answer in self.answers(rows)]
 
     def unload(self, content_hash: str) -> None:
         """Forgets an adapter if it is held; a batch that is under way with it ends with it."""
@@ -195,13 +199,14 @@ class PackedEngine:
         ids = torch.tensor([token for text in batch for token in text.tokens])
         positions = torch.cat([torch.arange(len(text.tokens)) for text in batch])
         states = encode(bert, layout, ids.to(bert.device), positions.to(bert.device), buffers, lora)
-        found = logits(bert, layout, states, adapters)
-        flat = torch.cat([of_segment.flatten() for of_segment in found]).cpu()
-        parts = flat.split_with_sizes([of_segment.numel() for of_segment in found])
-        for segment, part in zip(layout.segments, parts, strict=True):
-            rows = part.view(segment.count, -1).numpy()
-            for text, row in zip(batch[segment.rows], rows, strict=True):
-                text.logits = row
+        pairs = apply_heads(bert, layout, states, adapters)
+        found = [tensor for pair in pairs for tensor in pair]
+        flat = torch.cat([tensor.flatten() for tensor in found]).cpu()  # one transfer for all
+        parts = flat.split_with_sizes([tensor.numel() for tensor in found])
+        for segment, *pair in zip(layout.segments, parts[::2], parts[1::2], strict=True):
+            logits, pooled = (part.view(segment.count, -1).numpy() for part in pair)
+            for text, *answer in zip(batch[segment.rows], logits, pooled, strict=True):
+                text.answer = Answer(*answer)
 
     def _loaded(self, tokens: int) -> tuple[TorchBert, Buffers]:
         if self._torch_bert is None:
@@ -214,10 +219,10 @@ class PackedEngine:
         return self._torch_bert, self._buffers
 
 
-def _answered(text: _Text) -> FloatArray:
-    if text.logits is None:
+def _answered(text: _Text) -> Answer:
+    if text.answer is None:
         raise PlatformError(
             f"the device has not the memory for a text of {len(text.tokens)} tokens",
             "free some, give fewer adapters room, or use --device cpu",
         )
-    return text.logits
+    return text.answer

@@ -29,7 +29,7 @@ from .encoder import length_batches, load_encoder, pad, pooled
 from .forks import renew_in_child
 from .owner import Owner
 from .peft_groups import Group, Place, check_supported, place
-from .protocol import Row
+from .protocol import Answer, Row
 from .published import check_files, read_config, read_head
 
 if TYPE_CHECKING:
@@ -50,12 +50,12 @@ class _Call:
     """One caller's rows on their way, and what has come of them so far."""
 
     rows: Sequence[Row]
-    future: Future[list[FloatArray]] = field(default_factory=Future)
-    answers: dict[int, FloatArray] = field(default_factory=dict)
+    future: Future[list[Answer]] = field(default_factory=Future)
+    answers: dict[int, Answer] = field(default_factory=dict)
     loaded: list[Manifest] = field(default_factory=list)
 
-    def answer(self, index: int, logits: FloatArray) -> None:
-        self.answers[index] = logits
+    def answer(self, index: int, answer: Answer) -> None:
+        self.answers[index] = answer
         if len(self.answers) == len(self.rows):
             self.future.set_result([self.answers[i] for i in range(len(self.rows))])
 
@@ -129,8 +129,8 @@ class PeftEngine:
             return error.message
         return None
 
-    def logits(self, rows: Sequence[Row]) -> list[FloatArray]:
-        """``(classes,)`` float32 for each row, in the rows' order. Loads adapters as needed.
+    def answers(self, rows: Sequence[Row]) -> list[Answer]:
+        """One for each row, in the rows' order. Loads adapters as needed.
 
         Raises:
             AdapterCorrupt: an adapter's files are not what its manifest says, or do not fit.
@@ -147,6 +147,10 @@ class PeftEngine:
         finally:
             for manifest in call.loaded:
                 self._listener.after_adapter_loaded(manifest, self.name)
+
+    def logits(self, rows: Sequence[Row]) -> list[FloatArray]:
+        """The answers' ``(classes,)`` alone."""
+        return [answer.logits for answer in self.answers(rows)]
 
     def unload(self, content_hash: str) -> None:
         """Forgets an adapter if it is held."""
@@ -205,10 +209,11 @@ class PeftEngine:
             ids, mask = pad([tokens[i] for i in picks], self._base.pad_id, self._device)
             with torch.inference_mode():
                 states = pooled(model, ids, mask, held.head.pooling).float()
-                logits = torch.nn.functional.linear(states, held.weight, held.bias).cpu().numpy()
-            for row, pick in enumerate(picks):
+                logits = torch.nn.functional.linear(states, held.weight, held.bias)
+            answers = map(Answer, logits.cpu().numpy(), states.cpu().numpy())
+            for pick, answer in zip(picks, answers, strict=True):
                 call, index = places[pick]
-                call.answer(index, logits[row])
+                call.answer(index, answer)
 
     def _switched(self, held: _Held) -> Any:
         if held.group.active == held.source.content_hash:

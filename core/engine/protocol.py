@@ -1,4 +1,4 @@
-"""What an engine is: rows of tokens in, logits out, each row with its own adapter."""
+"""What an engine is: rows of tokens in, answers out, each row with its own adapter."""
 
 from __future__ import annotations
 
@@ -23,6 +23,19 @@ class Row:
     adapter: AdapterSource
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an adapter makes of one row.
+
+    Attributes:
+        logits: ``(classes,)`` float32.
+        pooled: ``(hidden,)`` float32, the state that the head read.
+    """
+
+    logits: FloatArray
+    pooled: FloatArray
+
+
 class Engine(Protocol):
     """One engine holds one base. Safe to call from any thread."""
 
@@ -32,12 +45,16 @@ class Engine(Protocol):
         """Why this engine cannot run the adapter exactly, as a sentence; None if it can."""
         ...
 
-    def logits(self, rows: Sequence[Row]) -> list[FloatArray]:
-        """``(classes,)`` float32 for each row, in the rows' order. Loads adapters as needed.
+    def answers(self, rows: Sequence[Row]) -> list[Answer]:
+        """One for each row, in the rows' order. Loads adapters as needed.
 
         Raises:
             AdapterCorrupt, AdapterUnsupported: an adapter cannot be loaded.
         """
+        ...
+
+    def logits(self, rows: Sequence[Row]) -> list[FloatArray]:
+        """The answers' ``(classes,)`` alone."""
         ...
 
     def unload(self, content_hash: str) -> None:

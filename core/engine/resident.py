@@ -34,10 +34,12 @@ class Residents(Generic[Held]):
     Args:
         load: called on the thread that asks, outside the lock.
         room: bytes that are held; the one used last stays even if it is larger.
+        what: of an adapter is held, for the log; empty: the adapter itself.
     """
 
-    def __init__(self, load: Callable[[AdapterSource], Held], room: int) -> None:
+    def __init__(self, load: Callable[[AdapterSource], Held], room: int, what: str = "") -> None:
         self._load = load
+        self._what = f"the {what} of " if what else ""
         self._room = room
         self._held: OrderedDict[str, Held] = OrderedDict()
         self._begin()
@@ -61,7 +63,8 @@ class Residents(Generic[Held]):
             began = perf_counter()
             held = self._load(source)
             milliseconds = 1000 * (perf_counter() - began)
-            log.info("loaded %s in %.1f ms", source.manifest.reference, milliseconds)
+            who = f"{self._what}{source.manifest.reference}"
+            log.info("loaded %s in %.1f ms", who, milliseconds)
         except BaseException as error:
             with self._lock:
                 del self._loading[key]
@@ -89,7 +92,7 @@ class Residents(Generic[Held]):
 
     def _drop(self, content_hash: str, how: str) -> None:
         self._bytes -= self._held.pop(content_hash).nbytes
-        log.info("%s %s", how, content_hash[:12])
+        log.info("%s %s%s", how, self._what, content_hash[:12])
 
     def _begin(self) -> None:
         """After a fork, threads that are no more may hold the lock, or be loading."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ..engine.published import FILES, read_config, read_head
 from ..errors import AdapterCorrupt, BaseUnavailable, PlatformError, PluginError
 from ..postprocess import build_chain
+from ..scope import has_scope, read_scope
 from ..store.manifest import WORSE, Manifest
 from ..store.source import AdapterSource
 from ..store.verify import damage, strangers
@@ -112,6 +113,8 @@ def _check(source: AdapterSource, base: Base | None, workshop: Workshop) -> None
 
     check_supported(source, read_config(source))
     read_head(source, source.manifest.base.hidden_size)
+    if has_scope(source.manifest):
+        read_scope(source)
     if base is None:
         return
     logits = engine_logits(base, source, sample_rows(base), workshop.device)

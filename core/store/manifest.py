@@ -73,7 +73,7 @@ class Manifest:
         pooling: ``mean``, ``cls`` or ``pooler``.
         max_length: tokens that the adapter reads at once, special tokens included.
         long_text: what becomes of a longer text: ``truncate``, or ``windows``, whose logits are
-            averaged by their tokens (`core.answers.mean_logits`).
+            averaged by their tokens (`core.answers.mean_answer`).
         stride: tokens that neighbouring windows share.
         metrics: figures by name (``test.accuracy``, ``test.probe.accuracy``), fractions of 1.
         worse_than_probe: True where the frozen-base baseline does better on validation.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
 PICKLED = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill"})
 
 
-def verify_files(source: AdapterSource) -> None:
+def verify_files(source: AdapterSource, names: Collection[str] | None = None) -> None:
     """Hashes the adapter's files against its manifest; engines call it at each load from disk.
+
+    Args:
+        names: of the manifest's files, those to hash; None: all.
 
     Raises:
         AdapterNotFound: the version has been removed since it was resolved.
@@ -27,7 +31,7 @@ def verify_files(source: AdapterSource) -> None:
     manifest = source.manifest
     if not source.path.is_dir():
         raise AdapterNotFound(f"{manifest.reference} has been removed from the store")
-    found = damage(source.path, manifest)
+    found = damage(source.path, manifest, names)
     if found:
         more = f", and {len(found) - 1} more" if len(found) > 1 else ""
         raise AdapterCorrupt(
@@ -36,12 +40,14 @@ def verify_files(source: AdapterSource) -> None:
         )
 
 
-def damage(directory: Path, manifest: Manifest) -> list[str]:
-    """A sentence for each file of the manifest that is missing, changed or unreadable."""
+def damage(directory: Path, manifest: Manifest, names: Collection[str] | None = None) -> list[str]:
+    """A sentence for each file of the manifest, or of `names` of it, that is missing, changed or
+    unreadable.
+    """
     return [
         problem
         for name, expected in sorted(manifest.files.items())
-        if (problem := _problem(directory, name, expected))
+        if (names is None or name in names) and (problem := _problem(directory, name, expected))
     ]
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from ..labels import LabelScheme
     from ..registry import Registry
+    from ..scope import Scope
 
 
 def make_report(
@@ -119,6 +120,7 @@ def write_files(
     prepared: Prepared,
     model: PeftModel,
     head: Head,
+    scope: Scope | None,
     manifest: Manifest,
     report: Mapping[str, Any],
 ) -> None:
@@ -128,6 +130,8 @@ def write_files(
         warnings.filterwarnings("ignore", ".* have invalid shape", UserWarning)
         model.save_pretrained(str(directory), safe_serialization=True, save_embedding_layers=False)
     head.save(directory)
+    if scope is not None:
+        scope.save(directory)
     recipe = request.recipe.model_copy(update={"base": prepared.base.id})
     recipe.write(directory)
     reports.write(directory, report)

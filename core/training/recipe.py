@@ -72,6 +72,8 @@ class Recipe(BaseModel):
         stride: tokens that a window shares with the one before, as transformers' tokenizers
             understand it; at most half of `max_length`.
         val_share, test_share: shares cut from the data where it brings no such split.
+        abstain: settings of an ``abstain`` step that the adapter carries before its domain's own
+            steps, ``{"max_error": 0.05}``; empty: none.
         seed: below 2**32.
         report_to: transformers' experiment trackers (``tensorboard``, ``mlflow`` ...); what they
             write stays in the cache, under ``logs``.
@@ -103,6 +105,7 @@ class Recipe(BaseModel):
     stride: int = Field(32, ge=0, validate_default=True)
     val_share: float = Field(0.1, gt=0, lt=0.5)
     test_share: float = Field(0.1, gt=0, lt=0.5)
+    abstain: dict[str, Any] = Field(default_factory=dict)
     seed: int = Field(42, ge=0, lt=2**32)
     report_to: list[str] = Field(default_factory=list)
 
@@ -183,6 +186,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "stride": 32,
         "val_share": 0.1,
         "test_share": 0.1,
+        "abstain": {},
         "seed": 42,
     },
 }

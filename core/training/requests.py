@@ -107,11 +107,15 @@ def make_request(
         columns={**domain.columns, **(options.get("columns") or {})},
         scheme=domain.scheme if kind is None else None,
         kind=kind,
-        postprocess=domain.postprocess,
+        postprocess=(*_abstain(recipe), *domain.postprocess),
         description=domain.description,
         promote=options.get("promote", True),
         allow_worse=options.get("allow_worse", False),
     )
+
+
+def _abstain(recipe: Recipe) -> tuple[Step, ...]:
+    return (Step("abstain", recipe.abstain),) if recipe.abstain else ()
 
 
 def by_split(data: Data) -> Mapping[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,10 +30,14 @@ from .model import Classifier, peft_config, set_dropout, trainable_line, wrap
 from .prepare import Prepared, Progress, Quiet, Workshop, features, prepare, seconds_a_text
 from .publishing import make_manifest, make_report, step_records, typical_text, write_files
 from .requests import TrainingRequest
+from .scope import fit_scope
+from .steps import fitted_steps
 from .trainer import TrainingRows, check_trackers, fit
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
+
+    from ..scope import Scope
 
 STEP_COST = 4.0  # a training step's time over a frozen forward pass of the same texts, measured
 SEEN = ("train", "val")  # the splits that choices may be made by
@@ -129,16 +133,22 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
         classifier = _classifier(model, prepared, request, probe.head, workshop)
         with _begun(model, prepared.rows, prepared, workshop, progress) as rows:
             resumed = _train_steps(classifier, rows, prepared, request, workshop, progress, state)
-            judged = _final_head(classifier, rows, prepared, request, workshop, progress)
+            pools = _adapted_pools(classifier, rows, prepared, workshop, progress)
+        judged = _final_head(classifier, pools, prepared, request, progress)
+        scope = fit_scope(prepared.scheme, (pools["train"], prepared.wanted["train"]), pools["val"])
         report = make_report(request, prepared, judged.scores, probe.scores)
         if reports.is_worse(report):
             progress.say(f"worse than the probe: {reports.against_probe(report)}")
         calibration = judged.scores.calibration
         manifest = make_manifest(request, prepared, calibration, report, model, steps)
+        manifest, notes = _fit_steps(manifest, prepared, judged, pools["val"], scope, workshop)
+        for note in notes:
+            progress.say(note)
+        report["notes"] += notes
         workshop.listener.after_training(manifest)
         promote = manifest.is_promoted(request.promote, request.allow_worse)
         with workshop.store.stage(request.name) as directory:
-            write_files(directory, request, prepared, model, judged.head, manifest, report)
+            write_files(directory, request, prepared, model, judged.head, scope, manifest, report)
             published = workshop.store.publish(directory, manifest, promote=promote)
     workshop.listener.after_adapter_published(published)
     return Outcome(published, report, promote, resumed, typical_text(prepared))
@@ -185,7 +195,8 @@ def rehearse(
             state,
             lambda done, total: watch(done, total, by_now),
         )
-        return _final_head(classifier, rows, prepared, request, workshop, progress)
+        pools = _adapted_pools(classifier, rows, prepared, workshop, progress)
+    return _final_head(classifier, pools, prepared, request, progress)
 
 
 def _seen(prepared: Prepared) -> Mapping[str, Sequence[tuple[int, ...]]]:
@@ -358,18 +369,27 @@ def _count(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
-def _final_head(
+def _adapted_pools(
     classifier: Classifier,
     rows: Mapping[str, Rows],
     prepared: Prepared,
-    request: TrainingRequest,
     workshop: Workshop,
     progress: Progress,
-) -> Judged:
+) -> dict[str, Any]:
     classifier.eval()
     note = "reading with the adapter"
     pools = _pools(classifier.encoder, rows, prepared, workshop, progress, note)
     _check_finite(pools)
+    return pools
+
+
+def _final_head(
+    classifier: Classifier,
+    pools: dict[str, Any],
+    prepared: Prepared,
+    request: TrainingRequest,
+    progress: Progress,
+) -> Judged:
     if request.recipe.head == "trained":
         return trained_along(classifier, pools, prepared)
     fresh = refitted(pools, prepared)
@@ -380,3 +400,27 @@ def _final_head(
         progress.say("validation keeps the head that was trained along")
         return along
     return fresh
+
+
+def _fit_steps(
+    manifest: Manifest,
+    prepared: Prepared,
+    judged: Judged,
+    pooled: Any,
+    scope: Scope | None,
+    workshop: Workshop,
+) -> tuple[Manifest, list[str]]:
+    """The manifest with its steps fitted, and what is to be said of that.
+
+    Args:
+        pooled: ``(texts, hidden)`` of the validation texts.
+    """
+    none = np.empty((0, len(prepared.scheme.classes)), np.float32)
+    logits = judged.scores.logits.get("val", none)
+    steps, notes = fitted_steps(
+        manifest, workshop.registry, prepared.splits.val, logits, pooled, scope
+    )
+    if scope is None:
+        texts = _count(len(pooled), "validation text")
+        notes.insert(0, f"{texts} cannot say how far is out of scope: {ENOUGH} are needed")
+    return replace(manifest, postprocess=steps), notes

@@ -12,7 +12,13 @@ from adapter_platform.core.errors import PlatformError
 from adapter_platform.core.examples import load_examples
 from adapter_platform.core.labels import LabelScheme
 from adapter_platform.core.predictions import Prediction
-from adapter_platform.core.registry import BadRow, Record, Registry
+from adapter_platform.core.registry import (
+    BadRow,
+    Fitted,
+    FittedPostProcessor,
+    Record,
+    Registry,
+)
 from adapter_platform.core.settings import Settings
 
 from ..domains.folder import FolderPlugin
@@ -96,6 +102,20 @@ class PluginConformance:
                     assert after == step(before), f"{name}: answers differently the second time"
                     check_invariants(name, before, after)
 
+    def test_its_steps_that_are_fitted_take_the_settings_that_come_of_it(
+        self, info: PluginInfo, registry: Registry
+    ) -> None:
+        for name in _brought(info, "post-processor"):
+            processor = registry.postprocessors[name].value
+            if isinstance(processor, FittedPostProcessor):
+                for scheme in self._schemes_for(name, processor):
+                    for answers in ([], list(predictions(scheme))):
+                        right = [i % 2 == 0 for i in range(len(answers))]
+                        settings = self.settings.get(name, {})
+                        fitted = processor.fit(settings, answers, right)
+                        assert isinstance(fitted, Fitted), f"{name}: 'fit' returns no Fitted"
+                        processor.build(fitted.settings, scheme)
+
     def test_its_steps_refuse_a_setting_that_they_do_not_know(
         self, info: PluginInfo, registry: Registry
     ) -> None:
@@ -146,7 +166,7 @@ class PluginConformance:
 def check_invariants(step: str, before: Prediction, after: Prediction) -> None:
     """What a post-processor may not do to a prediction, as assertions."""
     assert isinstance(after, Prediction), f"{step}: does not return a Prediction"
-    for kept in ("text", "adapter", "version", "base", "engine", "truncated", "windows"):
+    for kept in ("text", "adapter", "version", "base", "engine", "scope", "truncated", "windows"):
         assert getattr(after, kept) == getattr(before, kept), f"{step}: changes {kept!r}"
     assert after.steps == (*before.steps, step), f"{step}: does not append its name to 'steps'"
     assert set(after.warnings) >= set(before.warnings), f"{step}: takes warnings away"

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from adapter_platform.core.asked import Asked
 from adapter_platform.core.errors import (
     AdapterCorrupt,
     AdapterNotFound,
@@ -33,6 +34,7 @@ from adapter_platform.core.labels import LabelScheme
 from adapter_platform.core.platform import CHUNK, Platform
 from adapter_platform.core.predictions import Prediction
 from adapter_platform.core.registry import BaseModel, Brought, NullListener, Registry
+from adapter_platform.core.scope import Scope, read_scope
 from adapter_platform.core.settings import Settings
 from adapter_platform.core.store.manifest import Calibration, Manifest, StepRecord
 from adapter_platform.core.training.requests import TrainingOptions
@@ -294,6 +296,84 @@ def test_the_logits_of_a_text_are_the_mean_over_its_windows_by_their_tokens(
     (whole,) = platform.logits([". , . , . , . , . ,"], "reads")
     four, two = platform.logits([". , . ,", ". ,"], "reads")
     np.testing.assert_allclose(whole, (6 * four + 6 * four + 4 * two) / 16, atol=1e-5)
+
+
+# --- scope ------------------------------------------------------------------------------------
+
+
+FAR = "数据 a: b, c. (d) e; f?"
+
+
+@pytest.fixture
+def scoped(platform: Platform, tiny_base: Path, publish_adapter: Publish) -> Manifest:
+    """An adapter ``scoped`` that knows the word hello, and whose farthest known text is `FAR`."""
+    publish_adapter(platform.store, tiny_base, "plain")
+    states = platform.pooled(["hello", FAR], "plain")
+    scope = Scope(
+        whitening=np.eye(states.shape[1], dtype=np.float32),
+        centroids=states[:1],
+        known=np.linspace(0, np.linalg.norm(states[1] - states[0]), 40, dtype=np.float32),
+    )
+    with platform.store.stage("scoped") as staged:
+        shutil.copytree(platform.store.path("plain", 1), staged, dirs_exist_ok=True)
+        scope.save(staged)
+        manifest = replace(platform.resolve("plain").manifest, name="scoped")
+        return platform.store.publish(staged, manifest)
+
+
+@pytest.mark.parametrize("engine", ["packed", "numpy", "peft"])
+def test_an_answer_says_how_far_the_text_is_from_those_that_the_adapter_knows(
+    platform: Platform, scoped: Manifest, engine: str
+) -> None:
+    texts = ["hello", FAR, "some other text"]
+    same, far, other = platform.classify(texts, "scoped", engine=engine)
+    assert same.scope == pytest.approx(1, abs=1e-3)
+    assert far.scope == pytest.approx(1 / 40, abs=1e-3)
+    assert far.to_dict()["scope"] == far.scope
+    (expected,) = read_scope(platform.resolve("scoped")).shares(
+        platform.pooled(texts[2:], "scoped")
+    )
+    assert other.scope == pytest.approx(expected, abs=1e-3)
+    mixed, _ = platform.classify([texts[2]] * 2, ["scoped", "plain"], engine=engine)
+    assert mixed.scope == pytest.approx(expected, abs=1e-3)
+
+
+def test_an_adapter_without_a_scope_answers_and_says_nothing_of_it(
+    platform: Platform, scoped: Manifest
+) -> None:
+    prediction = platform.classify("hello", "plain")
+    assert prediction.label is not None
+    assert prediction.scope is None
+    assert prediction.to_dict()["scope"] is None
+
+
+def test_the_state_of_a_long_text_is_the_mean_over_its_windows_by_their_tokens(
+    platform: Platform, tiny_base: Path, publish_adapter: Publish
+) -> None:
+    publish_adapter(platform.store, tiny_base, "reads", long_text="windows", stride=0, max_length=6)
+    (whole,) = platform.pooled([". , . , . , . , . ,"], "reads")
+    four, two = platform.pooled([". , . ,", ". ,"], "reads")
+    np.testing.assert_allclose(whole, (6 * four + 6 * four + 4 * two) / 16, atol=1e-5)
+    assert platform.pooled([], "reads").shape == (0, whole.size)
+
+
+def test_a_damaged_scope_ends_in_a_sentence_before_anything_is_answered(
+    platform: Platform, scoped: Manifest
+) -> None:
+    path = platform.store.path("scoped", 1) / "scope.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(AdapterCorrupt, match=r"scoped@1 is damaged: scope\.safetensors has chang"):
+        platform.classify("hello", "scoped")
+
+
+def test_an_adapter_in_memory_keeps_its_scope_whatever_becomes_of_its_files(
+    platform: Platform, scoped: Manifest
+) -> None:
+    source = platform.resolve("scoped")
+    before = platform.classify("hello", "scoped").scope
+    shutil.rmtree(source.path)
+    again = platform._answering.predictions([Asked("hello", source)], None, "auto")
+    assert again[0].scope == before
 
 
 # --- wrong calls ------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adapter_platform.core.registry import BadRow, BaseModel, Domain, Record, Step
+from adapter_platform.core.registry import BadRow, BaseModel, Domain, Fitted, Record, Step
 from adapter_platform.plugins import hookspecs
 from adapter_platform.plugins.builtins import Postprocess
 from adapter_platform.plugins.domains import folder as folder_reader
@@ -47,7 +47,7 @@ def test_every_hook_is_specified_and_described() -> None:
         assert len(text.split()) > 8, f"{hook} has a heading and no text"
 
 
-@pytest.mark.parametrize("kind", [Record, BadRow, Step, Domain, BaseModel])
+@pytest.mark.parametrize("kind", [Record, BadRow, Step, Fitted, Domain, BaseModel])
 def test_the_types_are_documented_with_their_fields(kind: Any) -> None:
     fields = ", ".join(inspect.signature(kind).parameters)
     assert f"`{kind.__name__}({fields})`" in section("Reference: what plugins bring")

@@ -103,13 +103,20 @@ def plain(
     base: Base, source: AdapterSource, rows: Sequence[tuple[int, ...]], dtype: Any = torch.float32
 ) -> np.ndarray:
     """What PEFT says by itself: the adapter alone on a base of its own, the texts padded."""
-    model = PeftModel.from_pretrained(load_encoder(base, CPU), str(source.path)).eval().to(dtype)
     head = Head.load(source.path)
     weight, bias = (torch.from_numpy(x).to(dtype) for x in (head.weight, head.bias))
+    states = torch.from_numpy(plain_pooled(base, source, rows, dtype)).to(dtype)
+    return (states @ weight.T + bias).double().numpy()
+
+
+def plain_pooled(
+    base: Base, source: AdapterSource, rows: Sequence[tuple[int, ...]], dtype: Any = torch.float32
+) -> np.ndarray:
+    """The states that the head reads, likewise."""
+    model = PeftModel.from_pretrained(load_encoder(base, CPU), str(source.path)).eval().to(dtype)
     ids, mask = pad(rows, base.pad_id, CPU)
     with torch.no_grad():
-        answers = pooled(model, ids, mask, head.pooling) @ weight.T + bias
-    return answers.double().numpy()
+        return pooled(model, ids, mask, Head.load(source.path).pooling).double().numpy()
 
 
 def republish(source: AdapterSource, **changes: Any) -> AdapterSource:

@@ -41,7 +41,7 @@ for name, directory in adapters.items():
 engines = Engines(base, Settings(device=device, threads=1), NullListener(), ColdStart(budget))
 for names, wanted in calls:
     rows = [Row((2, 9, 17, 3), sources[name]) for name in names]
-    print(json.dumps([engine for _, engine in engines.logits(rows, wanted)]))
+    print(json.dumps([engine for _, engine in engines.answers(rows, wanted)]))
 engines.close()
 """
 
@@ -99,7 +99,7 @@ def test_a_process_that_has_torch_uses_it(
 ) -> None:
     assert torch.__name__ in sys.modules
     engines = Engines(tiny, Settings(threads=1), NullListener(), ColdStart(1000))
-    ((_, engine),) = engines.logits([Row((2, 9, 3), make_adapter_dir(tiny_base))], "auto")
+    ((_, engine),) = engines.answers([Row((2, 9, 3), make_adapter_dir(tiny_base))], "auto")
     engines.close()
     assert engine == "packed"
 
@@ -110,7 +110,7 @@ def test_numpy_is_refused_where_a_gpu_is_asked_for(
     engines = Engines(tiny, Settings(device="cuda"), NullListener(), ColdStart(1000))
     row = Row((2, 9, 3), make_adapter_dir(tiny_base))
     with pytest.raises(SettingsError, match="numpy engine runs on the CPU"):
-        engines.logits([row], "numpy")
+        engines.answers([row], "numpy")
     engines.close()
 
 

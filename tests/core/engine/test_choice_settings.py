@@ -39,7 +39,7 @@ def loads(
         engines = Engines(tiny, Settings(**{"threads": 1, **settings}), hears, ColdStart(0))
         opened.append(engines)
         for name in names:
-            engines.logits([Row((2, 20, 3), adapters[name])], engine)
+            engines.answers([Row((2, 20, 3), adapters[name])], engine)
         return hears.loaded
 
     yield run

@@ -36,6 +36,7 @@ from .conftest import (
     ask,
     edit_config,
     plain,
+    plain_pooled,
     republish,
     texts,
 )
@@ -56,6 +57,24 @@ def test_heads_of_different_sizes_and_poolings_answer_in_one_call(
     for i, answer in enumerate(answers):
         assert answer.dtype == np.float32
         np.testing.assert_allclose(answer, expected[i % 3][i], atol=1e-4)
+
+
+def test_an_answer_has_the_state_that_the_head_read(
+    tiny_base: Path, tiny: Base, engine: Engine, make_adapter_dir: MakeAdapter
+) -> None:
+    sources = [
+        make_adapter_dir(tiny_base, f"n{n}", labels=n, seed=n, pooling=pooling)
+        for n, pooling in ((2, "mean"), (7, "cls"), (13, "pooler"))
+    ]
+    rows = texts(12)
+    answers = engine.answers([Row(row, sources[i % 3]) for i, row in enumerate(rows)])
+    expected = [plain_pooled(tiny, source, rows) for source in sources]
+    for i, answer in enumerate(answers):
+        assert answer.pooled.dtype == np.float32
+        assert answer.pooled.shape == (tiny.hidden_size,)
+        np.testing.assert_allclose(answer.pooled, expected[i % 3][i], atol=1e-4)
+        head = Head.load(sources[i % 3].path)
+        np.testing.assert_allclose(head.logits(answer.pooled), answer.logits, atol=1e-4)
 
 
 def test_half_precision_files_answer_in_float32(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from adapter_platform.core.answers import mean_logits
+from adapter_platform.core.answers import mean_answer
 from adapter_platform.core.engine.peft import PeftEngine
 from adapter_platform.core.engine.protocol import Row
 from adapter_platform.core.registry import NullListener
@@ -109,7 +109,7 @@ def test_every_cards_ten_lines_give_the_platforms_logits(
             windows = [encoded.ids, *encoded.further]
             assert (len(windows) > 4) == (stride is not None and text == repr(LONG))
             rows = [Row(ids, source) for ids in windows]
-            expected.append(mean_logits(engine.logits(rows), windows))
+            expected.append(mean_answer(engine.answers(rows), windows).logits)
     engine.close()
     assert max(np.abs(logits).max() for logits in expected) > 5
     given = card_logits(blocks)

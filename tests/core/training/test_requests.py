@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from adapter_platform.core.errors import DataError, RecipeError, UsageError
-from adapter_platform.core.registry import Brought, Registry
+from adapter_platform.core.registry import Brought, Registry, Step
 from adapter_platform.core.training.recipe import make_recipe
 from adapter_platform.core.training.requests import make_request
 
@@ -94,3 +94,14 @@ def test_the_settings_trackers_are_those_of_a_recipe_that_names_none(with_domain
     assert trackers() == ["mlflow", "trackio"]
     assert trackers(report_to=["tensorboard"]) == ["tensorboard"]
     assert trackers(report_to=[]) == []
+
+
+def test_a_recipe_may_ask_for_an_abstain_step_before_the_domains_own(
+    with_domain: Registry,
+) -> None:
+    asked = {"abstain": {"max_error": 0.05}}
+    request = make_request("support", None, with_domain, "tiny", settings=asked)
+    own = with_domain.domain("support").postprocess
+    assert request.postprocess == (Step("abstain", {"max_error": 0.05}), *own)
+    mine = make_request("mine", "a.csv", with_domain, "tiny", settings=asked)
+    assert mine.postprocess == (Step("abstain", {"max_error": 0.05}),)

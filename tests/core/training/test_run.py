@@ -20,6 +20,7 @@ from transformers.integrations import integration_utils
 from adapter_platform.core.engine.peft_groups import IMPOSSIBLE
 from adapter_platform.core.errors import (
     PlatformError,
+    PluginError,
     RecipeError,
     StoreError,
     TrainingError,
@@ -28,11 +29,13 @@ from adapter_platform.core.errors import (
 )
 from adapter_platform.core.hashes import sha256
 from adapter_platform.core.labels import Label, LabelScheme
-from adapter_platform.core.registry import NullListener, Step
+from adapter_platform.core.registry import Brought, NullListener, Step
+from adapter_platform.core.scope import read_scope
 from adapter_platform.core.store.manifest import Manifest, StepRecord
 from adapter_platform.core.training.linear import log_loss
 from adapter_platform.core.training.prepare import Quiet, Workshop, prepare
 from adapter_platform.core.training.run import plan, train
+from adapter_platform.plugins.postprocess.abstain import Abstain
 
 from .conftest import TOPICS, MakeRequest, WriteTexts
 from .outcomes import TENSORS, Said, adapter_of, assert_same_adapter, tensors
@@ -570,6 +573,99 @@ def test_an_unknown_step_or_setting_of_a_step_is_refused(
     assert error.hint == "did you mean 'abstain'?"
     wrong = ask(request={"postprocess": (Step("abstain", {"threshold": 2}),)})
     assert "threshold" in refused(wrong, workshop, PlatformError).message
+
+
+def test_a_training_publishes_a_scope_that_its_validation_texts_look_in(
+    ask: MakeRequest, workshop: Workshop, write_texts: WriteTexts
+) -> None:
+    data = {
+        "train": write_texts(dict.fromkeys(TOPICS, 20), "train"),
+        "val": write_texts(dict.fromkeys(TOPICS, 20), "val", seed=1),
+        "test": write_texts(dict.fromkeys(TOPICS, 4), "test", seed=2),
+    }
+    outcome = train(ask(data=data, request={"allow_worse": True}), workshop, Quiet())
+    source = workshop.store.resolve("support")
+    assert "scope.safetensors" in outcome.manifest.files
+    scope = read_scope(source)
+    assert len(scope.centroids) == 3
+    assert len(scope.known) == 60
+    assert not [note for note in outcome.report["notes"] if "out of scope" in note]
+
+
+def test_too_few_validation_texts_leave_an_adapter_without_a_scope_and_that_is_said(
+    ask: MakeRequest, workshop: Workshop
+) -> None:
+    said = Said()
+    outcome = train(ask(), workshop, said)
+    assert "scope.safetensors" not in outcome.manifest.files
+    (sentence,) = [line for line in said.lines if "out of scope" in line]
+    assert sentence.endswith(" cannot say how far is out of scope: 30 are needed")
+    assert sentence in outcome.report["notes"]
+
+
+@pytest.mark.parametrize("kind", ["single", "multi", "hierarchical"])
+def test_a_step_that_asks_for_an_outcome_is_fitted_on_validation_and_kept_as_fitted(
+    ask: MakeRequest, workshop: Workshop, write_texts: WriteTexts, kind: str
+) -> None:
+    counts = {
+        "single": dict.fromkeys(TOPICS, 24),
+        "multi": dict.fromkeys(MULTI, 16),
+        "hierarchical": dict.fromkeys(HIERARCHY, 24),
+    }[kind]
+    data = {"train": write_texts(counts, "train"), "val": write_texts(counts, "val", seed=1)}
+    step = Step("abstain", {"max_error": 0.3})
+    request = ask(data=data, request={"postprocess": (step,), "allow_worse": True})
+    outcome = train(request, workshop, Quiet())
+    (record,) = outcome.manifest.postprocess
+    assert set(record.settings) == {"max_error", "threshold"}
+    # Whoever reads the manifest can see that it holds on the validation texts.
+    examples = prepare(ask(data=data), workshop).splits.val
+    logits = platform_logits(workshop, "support", [example.text for example in examples])
+    calibration, scheme = outcome.manifest.calibration, outcome.manifest.scheme
+    answered, wrong = 0, 0
+    for row, example in zip(
+        scheme.probabilities(logits, calibration.temperature), examples, strict=True
+    ):
+        decision = scheme.decide(row, calibration.thresholds)
+        if decision.confidence >= record.settings["threshold"]:
+            given = {n for n, _ in decision.labels} if kind == "multi" else {decision.label}
+            answered += 1
+            wrong += given != set(example.labels)
+    told = [note for note in outcome.report["notes"] if "cannot be fitted" in note]
+    assert answered > 0
+    if told:
+        assert f"at best {wrong} of {answered} answers" in told[0]
+    else:
+        assert wrong / answered <= 0.3
+
+
+def test_a_step_is_fitted_on_what_the_steps_before_it_leave(
+    ask: MakeRequest, workshop: Workshop, write_texts: WriteTexts
+) -> None:
+    counts = dict.fromkeys(TOPICS, 24)
+    data = {"train": write_texts(counts, "train"), "val": write_texts(counts, "val", seed=1)}
+    steps = (Step("abstain", {"threshold": 1}), Step("abstain", {"max_error": 0.3}))
+    outcome = train(ask(data=data, request={"postprocess": steps}), workshop, Quiet())
+    assert outcome.manifest.postprocess[1].settings["threshold"] == 0
+    assert any(
+        note.startswith("0 validation texts are too few") for note in outcome.report["notes"]
+    )
+
+
+def test_a_step_that_fails_while_it_is_fitted_ends_in_a_sentence_and_publishes_nothing(
+    ask: MakeRequest, workshop: Workshop
+) -> None:
+    class Broken(Abstain):
+        def fit(self, *_: Any) -> Any:
+            raise ZeroDivisionError("division by zero")
+
+    steps = {"abstain": Brought(Broken(), "mine", "1.2")}
+    broken = replace(workshop, registry=replace(workshop.registry, postprocessors=steps))
+    request = ask(request={"postprocess": (Step("abstain", {"threshold": 0.5}),)})
+    with pytest.raises(PluginError, match="'abstain' could not be fitted: ZeroDivisionError") as e:
+        train(request, broken, Quiet())
+    assert e.value.hint == "it is mine 1.2"
+    assert workshop.store.names() == []
 
 
 def test_steps_are_recorded_with_the_plugin_that_brings_them(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
 
-from adapter_platform.core.errors import PlatformError, SchemeError
+from adapter_platform.core.errors import PlatformError, PluginError, SchemeError
 from adapter_platform.core.labels import Label, LabelScheme
 from adapter_platform.core.predictions import Prediction
-from adapter_platform.core.registry import Registry
+from adapter_platform.core.registry import Fitted, FittedPostProcessor, Registry
 from adapter_platform.plugins.builtins import Postprocess
 from adapter_platform.plugins.manager import PluginInfo
 from adapter_platform.plugins.testing import PluginConformance
@@ -81,6 +82,132 @@ def test_abstain_takes_no_label_as_an_answer_with_a_confidence_of_its_own() -> N
     unsure, sure = answer(MULTI, 0.4, 0.1), answer(MULTI, 0.05, 0.01)
     assert apply("abstain", {"threshold": 0.7}, MULTI, unsure).abstained
     assert not apply("abstain", {"threshold": 0.7}, MULTI, sure).abstained
+
+
+def with_scope(p: Prediction, scope: float | None) -> Prediction:
+    return replace(p, scope=scope)
+
+
+def test_abstain_may_go_by_scope_whatever_the_confidence() -> None:
+    sure, unsure = answer(SINGLE, 0.99, 0.01), answer(SINGLE, 0.51, 0.49)
+    settings = {"threshold": 0.05, "score": "scope"}
+    assert apply("abstain", settings, SINGLE, with_scope(sure, 0.04)).abstained
+    assert not apply("abstain", settings, SINGLE, with_scope(unsure, 0.05)).abstained
+
+
+def test_abstain_by_scope_withholds_nothing_where_the_adapter_has_no_scope() -> None:
+    after = apply("abstain", {"threshold": 1, "score": "scope"}, SINGLE, answer(SINGLE, 0.6, 0.4))
+    assert (after.label, after.steps) == ("refund", ("abstain",))
+
+
+def judged(*pairs: tuple[float, bool]) -> tuple[list[Prediction], list[bool]]:
+    """Answers of these confidences, and whether they are right."""
+    return [answer(SINGLE, p, 1 - p) for p, _ in pairs], [right for _, right in pairs]
+
+
+def fitted(settings: Mapping[str, Any], predictions: Any, right: Any) -> Fitted:
+    step = STEPS["abstain"]
+    assert isinstance(step, FittedPostProcessor)
+    return step.fit(settings, predictions, right)
+
+
+def answered(settings: Mapping[str, Any], predictions: Any, right: Any) -> list[bool]:
+    """Of the answers that the step leaves, whether they are right."""
+    after = [apply("abstain", settings, SINGLE, p) for p in predictions]
+    return [is_right for p, is_right in zip(after, right, strict=True) if not p.abstained]
+
+
+@pytest.mark.parametrize("most", [0.05, 0.1, 0.2])
+def test_a_threshold_fitted_to_max_error_reaches_it_and_answers_as_much_as_it_can(
+    most: float,
+) -> None:
+    # 100 texts, the surest half all right, then one more wrong in every three.
+    pairs = [(0.99 - i / 250, i < 50 or i % 3 > 0) for i in range(100)]
+    predictions, right = judged(*pairs)
+    found = fitted({"max_error": most}, predictions, right)
+    assert found.notes == ()
+    left = answered(found.settings, predictions, right)
+    assert 50 <= len(left) <= 100
+    assert left.count(False) / len(left) <= most
+    if len(left) < 100:
+        more = [is_right for _, is_right in pairs[: len(left) + 1]]
+        assert (more.count(False) + 1) / (len(more) + 1) > most
+    assert found.settings["max_error"] == most  # what it was fitted to stays beside it
+
+
+def test_nothing_is_withheld_where_all_answers_together_meet_max_error() -> None:
+    predictions, right = judged(*[(0.5 + i / 200, True) for i in range(40)])
+    found = fitted({"max_error": 0.05}, predictions, right)
+    assert (found.settings["threshold"], found.notes) == (0, ())
+
+
+def test_texts_of_one_score_are_answered_together_or_not_at_all() -> None:
+    predictions, right = judged(*[(0.9, True)] * 60, *[(0.6, i % 2 > 0) for i in range(40)])
+    threshold = fitted({"max_error": 0.1}, predictions, right).settings["threshold"]
+    assert 0.6 < threshold <= 0.9
+
+
+def test_max_error_may_go_by_scope() -> None:
+    predictions, right = judged(*[(0.9, i < 50) for i in range(100)])
+    predictions = [with_scope(p, 1 - i / 100) for i, p in enumerate(predictions)]
+    found = fitted({"max_error": 0.1, "score": "scope"}, predictions, right)
+    left = answered(found.settings, predictions, right)
+    assert 50 <= len(left) < 60
+    assert found.settings["score"] == "scope"
+
+
+def test_what_an_earlier_step_has_withheld_does_not_count() -> None:
+    predictions, right = judged(*[(0.9, True)] * 60, *[(0.95, False)] * 40)
+    predictions[60:] = [replace(p, abstained=True, label=None) for p in predictions[60:]]
+    assert fitted({"max_error": 0.1}, predictions, right).settings["threshold"] == 0
+
+
+def test_a_max_error_that_cannot_be_met_is_said_and_the_best_is_kept() -> None:
+    pairs = [(0.99 - i / 250, i % 2 > 0 or i < 20) for i in range(100)]
+    predictions, right = judged(*pairs)
+    found = fitted({"max_error": 0.01}, predictions, right)
+    (note,) = found.notes
+    assert note == (
+        "the step 'abstain' cannot be fitted to max_error 0.01: at best 0 of 20 answers to the 100 "
+        "validation texts are wrong, which is what it is set to"
+    )
+    assert len(answered(found.settings, predictions, right)) == 20
+
+
+@pytest.mark.parametrize("texts", [0, 29])
+def test_too_few_validation_texts_fit_no_threshold_and_that_is_said(texts: int) -> None:
+    found = fitted({"max_error": 0.05}, *judged(*[(0.9, True)] * texts))
+    (note,) = found.notes
+    assert f"{texts} validation texts are too few" in note
+    assert "withholds nothing" in note
+    assert found.settings["threshold"] == 0
+
+
+def test_a_threshold_that_is_given_is_not_fitted() -> None:
+    settings = {"threshold": 0.7, "score": "scope"}
+    assert fitted(settings, *judged(*[(0.9, False)] * 60)) == Fitted(settings)
+
+
+def test_max_error_that_no_training_has_fitted_answers_nothing() -> None:
+    step = STEPS["abstain"].build({"max_error": 0.05}, SINGLE)
+    with pytest.raises(PluginError, match="only training fits one to max_error"):
+        step(answer(SINGLE, 0.9, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("settings", "part"),
+    [
+        ({"threshold": 0.5, "score": "energy"}, "'energy'"),
+        ({"threshold": 0.5, "score": None}, "'None'"),
+        ({"max_error": 5}, "'max_error'"),
+        ({"max_error": "5 %"}, "'max_error'"),
+        ({"max_error": 0.05, "threshold": 5}, "'threshold'"),
+        ({"score": "scope"}, "'threshold'"),
+    ],
+)
+def test_abstain_refuses_settings_that_cannot_be(settings: Mapping[str, Any], part: str) -> None:
+    with pytest.raises(PlatformError, match=part):
+        STEPS["abstain"].build(settings, SINGLE)
 
 
 def test_rollup_answers_with_the_deepest_node_that_is_sure_enough() -> None:

@@ -1,0 +1,313 @@
+"""``python -m benchmarks.quality.scope DATA``: how well adapters tell what is out of their scope.
+
+Each domain of CLINC150 becomes an adapter; its test texts are in scope, the set's own out-of-scope
+texts are not. A second adapter learns ten of the fifteen intents, and the others' texts are near
+out of scope. Every score is one of `scope_scores`; the one that the platform publishes is
+``scope``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from adapter_platform.core.platform import Platform
+    from adapter_platform.core.store.source import AdapterSource
+
+    Floats = NDArray[np.floating[Any]]
+
+FOLDER = "clinc150"
+OUT = "oos"
+HELD_OUT = 5  # intents of a domain that its second adapter does not learn
+ERROR = 0.05  # among answered
+BINS = 15
+RESAMPLES = 500
+
+
+def main(
+    data: Annotated[Path, typer.Argument(help="The folder of data sets, with clinc150 in it.")],
+    domain: Annotated[
+        list[str] | None, typer.Option(help="Domains; again for more. Else all.")
+    ] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Seeds; again for more. Else 0.")] = None,
+    base: Annotated[str, typer.Option(help="The base.")] = "multilingual",
+    store: Annotated[
+        Path | None, typer.Option(help="Adapters are kept here, and those that are here reused.")
+    ] = None,
+    near: Annotated[bool, typer.Option(help="Train the second adapter too.")] = True,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write a line a figure.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="torch's threads.")] = os.cpu_count() or 1,
+) -> None:
+    """Measure the scores that say whether a text is in an adapter's scope."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    # PEFT asks transformers for it by its old name.
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+    from adapter_platform.plugins import open_platform
+
+    folder = data / FOLDER
+    domains = domain or sorted(p.stem for p in folder.glob("*.jsonl") if p.stem != OUT)
+    with tempfile.TemporaryDirectory(prefix="scope-") as scratch:
+        place = (store or Path(scratch)) / re.sub(r"\W+", "-", base)
+        measured: list[dict[str, Any]] = []
+        with open_platform(store=place / "store", base=base, threads=threads) as platform:
+            bench = Bench(platform, place, folder)
+            for name in domains:
+                for drawn in seed or [0]:
+                    typer.echo(f"{name}, seed {drawn}", err=True)
+                    measured += bench.far(name, drawn)
+                    if near:
+                        measured += bench.near(name, drawn)
+    for line in measured:
+        line["base"] = base
+    if json_file is not None:
+        lines = "".join(json.dumps(line) + "\n" for line in measured)
+        json_file.write_text(lines, encoding="utf-8")
+    console = Console()
+    for what in dict.fromkeys(line["what"] for line in measured):
+        console.print(table([line for line in measured if line["what"] == what], what))
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A labelled text and the part of the data that it is in."""
+
+    text: str
+    label: str
+    split: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Trains adapters, or finds them trained, and measures them.
+
+    Args:
+        place: where training data and pooled states are kept.
+        folder: CLINC150.
+    """
+
+    platform: Platform
+    place: Path
+    folder: Path
+
+    def far(self, domain: str, seed: int) -> Iterator[dict[str, Any]]:
+        """The domain's test texts beside the out-of-scope ones."""
+        texts = read(self.folder / f"{domain}.jsonl")
+        out = [t for t in read(self.folder / f"{OUT}.jsonl") if t.split == "test"]
+        return self._measured(f"{domain}-{seed}", domain, seed, texts, out, "out of scope")
+
+    def near(self, domain: str, seed: int) -> Iterator[dict[str, Any]]:
+        """The test texts of ten intents beside those of the five that were never seen."""
+        texts = read(self.folder / f"{domain}.jsonl")
+        labels = sorted({t.label for t in texts})
+        held = set(np.random.default_rng(seed).permutation(labels)[:HELD_OUT].tolist())
+        inside = [t for t in texts if t.label not in held]
+        out = [t for t in texts if t.label in held and t.split == "test"]
+        return self._measured(f"{domain}-{seed}-near", domain, seed, inside, out, "near")
+
+    def _measured(
+        self,
+        name: str,
+        domain: str,
+        seed: int,
+        texts: Sequence[Text],
+        out: Sequence[Text],
+        what: str,
+    ) -> Iterator[dict[str, Any]]:
+        from .scope_scores import SCORES, Known
+
+        source = self._adapter(name, seed, texts)
+        scheme = source.manifest.scheme
+        parts = {part: [t for t in texts if t.split == part] for part in ("train", "val", "test")}
+        states = {part: self._states(source, part, of) for part, of in parts.items()}
+        beyond = self._states(source, "out", out)
+        wanted = {p: np.array(scheme.indices([t.label for t in of])) for p, of in parts.items()}
+        head = load_head(source)
+        temperature = source.manifest.calibration.temperature
+        known = Known(scheme, states["train"], wanted["train"], states["val"], head, temperature)
+        logits = known.logits(states["test"])
+        right = logits.argmax(axis=1) == wanted["test"]
+        about = {"domain": domain, "seed": seed}
+        scores = {score: make(known) for score, make in SCORES.items()}
+        scores["scope"] = published(source)
+        for score, of in scores.items():
+            yield {**about, "what": f"{what}: AUROC", "score": score} | auroc(
+                of(states["test"]), of(beyond)
+            )
+        for score, of in scores.items():
+            covered = coverage(of(states["test"]), right, of(beyond))
+            yield {**about, "what": f"{what}: coverage", "score": score, "value": covered}
+        if what == "near":
+            return
+        yield {**about, "what": "accuracy", "score": "the adapter", "value": float(right.mean())}
+        plain = head.logits(states["test"])
+        val = head.logits(states["val"])
+        for how, rows in calibrations(scheme, val, wanted["val"], plain).items():
+            error = expected_calibration_error(scheme.probabilities(rows), wanted["test"])
+            yield {**about, "what": "ECE", "score": how, "value": error}
+
+    def _adapter(self, name: str, seed: int, texts: Sequence[Text]) -> AdapterSource:
+        from adapter_platform.core.errors import AdapterNotFound
+
+        try:
+            return self.platform.resolve(name)
+        except AdapterNotFound:
+            self.place.mkdir(parents=True, exist_ok=True)
+            file = self.place / f"{name}.jsonl"
+            rows = [{"text": t.text, "label": t.label, "split": t.split} for t in texts]
+            file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+            settings = {"seed": seed}
+            self.platform.train(name, f"jsonl:{file}", settings=settings, allow_worse=True)
+            return self.platform.resolve(name)
+
+    def _states(self, source: AdapterSource, part: str, texts: Sequence[Text]) -> Floats:
+        """``(texts, hidden)``, computed once for an adapter."""
+        file = self.place / "states" / f"{source.content_hash[:16]}-{part}.npy"
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            reference = source.manifest.reference
+            np.save(file, self.platform.pooled([t.text for t in texts], reference))
+        return np.asarray(np.load(file))
+
+
+def read(file: Path) -> list[Text]:
+    """The rows of a file of CLINC150."""
+    rows = map(json.loads, file.read_text(encoding="utf-8").splitlines())
+    return [Text(row["text"], row["label"], row["split"]) for row in rows]
+
+
+def load_head(source: AdapterSource) -> Any:
+    from adapter_platform.core.heads import Head
+
+    return Head.load(source.path)
+
+
+def published(source: AdapterSource) -> Any:
+    """What predictions carry as `scope`."""
+    from adapter_platform.core.scope import read_scope
+
+    return read_scope(source).shares
+
+
+def auroc(inside: Floats, outside: Floats) -> dict[str, float]:
+    """The area under the ROC curve with the bootstrap's standard error over texts."""
+    draw = np.random.default_rng(0)
+
+    def area(a: Floats, b: Floats) -> float:
+        b = np.sort(b)
+        below, upto = np.searchsorted(b, a, "left"), np.searchsorted(b, a, "right")
+        return float((below + upto).mean() / 2 / len(b))
+
+    areas = [
+        area(draw.choice(inside, len(inside)), draw.choice(outside, len(outside)))
+        for _ in range(RESAMPLES)
+    ]
+    return {"value": area(inside, outside), "error": float(np.std(areas))}
+
+
+def coverage(inside: Floats, right: NDArray[np.bool_], outside: Floats) -> float:
+    """The largest share of all texts that can be answered with at most 5 % of the answers wrong,
+    where out-of-scope texts, whose answers are all wrong, weigh as much as those in scope.
+    """
+    scores = np.concatenate([inside, outside])
+    weights = np.repeat([0.5 / len(inside), 0.5 / len(outside)], [len(inside), len(outside)])
+    wrong = np.concatenate([~right, np.ones(len(outside), bool)])
+    order = np.argsort(-scores, kind="stable")
+    answered = np.cumsum(weights[order])
+    errors = np.cumsum((weights * wrong)[order]) / answered
+    ends = np.append(np.diff(scores[order]) != 0, True)  # texts of one score go together
+    met = ends & (errors <= ERROR)
+    return float(answered[met].max()) if met.any() else 0.0
+
+
+def expected_calibration_error(probabilities: Floats, wanted: NDArray[np.int64]) -> float:
+    """ECE over fifteen bins of equal width (Guo et al. 2017, section 2)."""
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == wanted
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gaps = [
+        abs(confidence[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean()
+        for b in np.unique(bins)
+    ]
+    return float(np.sum(gaps))
+
+
+def calibrations(
+    scheme: Any, val: Floats, wanted: NDArray[np.int64], test: Floats
+) -> Mapping[str, Floats]:
+    """Test logits by ways to calibrate them on validation."""
+    from adapter_platform.core.training.linear import fit_temperature
+
+    temperature = fit_temperature(scheme, val, wanted)
+    scale, shift = vector_scaling(val / temperature, wanted)
+    return {
+        "none": test,
+        "temperature": test / temperature,
+        "vector scaling": test / temperature * scale + shift,
+    }
+
+
+def vector_scaling(
+    logits: Floats, wanted: NDArray[np.int64], strength: float = 0.05
+) -> tuple[Floats, Floats]:
+    """A factor and a term for each class (Guo et al. 2017, section 4.2), drawn to 1 and 0."""
+    from scipy.optimize import minimize
+
+    classes = logits.shape[1]
+    hot = np.eye(classes)[wanted]
+
+    def loss(x: Floats) -> tuple[float, Floats]:
+        scale, shift = x[:classes], x[classes:]
+        rows = logits * scale + shift
+        rows = rows - rows.max(axis=1, keepdims=True)
+        p = np.exp(rows)
+        p /= p.sum(axis=1, keepdims=True)
+        nll = -np.log(np.maximum(p[hot == 1], 1e-12)).mean()
+        over = (p - hot) / len(wanted)
+        gradient = np.concatenate([(over * logits).sum(axis=0), over.sum(axis=0)])
+        pull = np.concatenate([scale - 1, shift])
+        return float(nll + strength * (pull**2).sum()), gradient + 2 * strength * pull
+
+    start = np.concatenate([np.ones(classes), np.zeros(classes)])
+    found = minimize(loss, start, jac=True, method="L-BFGS-B").x
+    return found[:classes], found[classes:]
+
+
+def table(lines: Sequence[Mapping[str, Any]], what: str) -> Table:
+    """The mean over domains for each score, with the standard error over texts, and each domain."""
+    domains = list(dict.fromkeys(line["domain"] for line in lines))
+    drawn = Table(what, "mean", *domains, box=None, pad_edge=False)
+    by_score: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for line in lines:
+        by_score[line["score"]].append(line)
+    for score, of_score in by_score.items():
+        mean = np.mean([line["value"] for line in of_score])
+        errors = [line["error"] for line in of_score if "error" in line]
+        spread = f" +- {196 * np.sqrt(np.square(errors).sum()) / len(errors):.1f}" if errors else ""
+        own = [
+            np.mean([line["value"] for line in of_score if line["domain"] == domain])
+            for domain in domains
+        ]
+        drawn.add_row(score, f"{100 * mean:.2f}{spread}", *(f"{100 * x:.2f}" for x in own))
+    return drawn
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,132 @@
+"""Ways to tell texts in scope from others by an adapter's pooled states, to choose among."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.covariance import LedoitWolf
+
+from adapter_platform.core.training.scope import fit_scope
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from adapter_platform.core.heads import Head
+    from adapter_platform.core.labels import LabelScheme
+    from adapter_platform.core.scope import Scope
+
+    Floats = NDArray[np.floating[Any]]
+    Score = Callable[[Floats], Floats]
+
+NEIGHBOURS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a score may learn from.
+
+    Attributes:
+        train, val: pooled states ``(texts, hidden)``.
+        wanted: of the training texts, as `linear.targets` gives it.
+        temperature: of the adapter's calibration.
+    """
+
+    scheme: LabelScheme
+    train: Floats
+    wanted: NDArray[np.int64]
+    val: Floats
+    head: Head
+    temperature: float
+
+    @property
+    def scope(self) -> Scope:
+        found = fit_scope(self.scheme, (self.train, self.wanted), self.val)
+        if found is None:
+            raise ValueError("there are too few validation texts")
+        return found
+
+    def logits(self, pooled: Floats) -> Floats:
+        return self.head.logits(pooled.astype(np.float32)) / self.temperature
+
+
+def _confidence(known: Known) -> Score:
+    return lambda x: known.scheme.probabilities(known.logits(x)).max(axis=1)
+
+
+def _energy(known: Known) -> Score:
+    """Liu et al. 2020, "Energy-based out-of-distribution detection", section 3."""
+    return lambda x: np.logaddexp.reduce(known.logits(x), axis=1)
+
+
+def _largest_logit(known: Known) -> Score:
+    return lambda x: known.logits(x).max(axis=1)
+
+
+def _mahalanobis(known: Known) -> Score:
+    scope = known.scope
+    return lambda x: -scope.distances(x)
+
+
+def _mahalanobis_of_units(known: Known) -> Score:
+    train, val = _units(known.train), _units(known.val)
+    scope = fit_scope(known.scheme, (train, known.wanted), val)
+    assert scope is not None
+    return lambda x: -scope.distances(_units(x))
+
+
+def _relative(known: Known) -> Score:
+    """Ren et al. 2021, "A simple fix to Mahalanobis distance ...", section 3."""
+    scope, mean = known.scope, known.train.mean(axis=0)
+    whole = LedoitWolf().fit(known.train).precision_
+    return lambda x: np.einsum("ti,ij,tj->t", x - mean, whole, x - mean) - scope.distances(x) ** 2
+
+
+def _neighbours(known: Known) -> Score:
+    """Sun et al. 2022, "Out-of-distribution detection with deep nearest neighbors"."""
+    mean = known.train.mean(axis=0)
+    train = _units(known.train - mean)
+    return lambda x: np.sort(_units(x - mean) @ train.T, axis=1)[:, -NEIGHBOURS:].mean(axis=1)
+
+
+def _centroids(known: Known) -> Score:
+    mean = known.train.mean(axis=0)
+    train = known.train - mean
+    members = np.eye(len(known.scheme.classes))[known.wanted]
+    centroids = _units(members.T @ train / members.sum(axis=0)[:, None])
+    return lambda x: (_units(x - mean) @ centroids.T).max(axis=1)
+
+
+def _sum(*parts: Callable[[Known], Score]) -> Callable[[Known], Score]:
+    """Each in units of its own spread on validation."""
+
+    def fitted(known: Known) -> Score:
+        scores = [part(known) for part in parts]
+        spread = [(score(known.val).mean(), score(known.val).std()) for score in scores]
+        return lambda x: np.sum(
+            [(score(x) - m) / s for score, (m, s) in zip(scores, spread, strict=True)], axis=0
+        )
+
+    return fitted
+
+
+def _units(x: Floats) -> Floats:
+    return np.asarray(x / np.linalg.norm(x, axis=1, keepdims=True))
+
+
+SCORES: Mapping[str, Callable[[Known], Score]] = {
+    "maximum probability": _confidence,
+    "energy": _energy,
+    "largest logit": _largest_logit,
+    "Mahalanobis": _mahalanobis,
+    "Mahalanobis of unit states": _mahalanobis_of_units,
+    "relative Mahalanobis": _relative,
+    "5 nearest neighbours": _neighbours,
+    "class centroids": _centroids,
+    "Mahalanobis + energy": _sum(_mahalanobis, _energy),
+    "neighbours + energy": _sum(_neighbours, _energy),
+    "Mahalanobis + neighbours": _sum(_mahalanobis, _neighbours),
+    "Mahalanobis + neighbours + energy": _sum(_mahalanobis, _neighbours, _energy),
+}

@@ -1,0 +1,134 @@
+"""Scope: whether a text is one of those that an adapter was trained for, by the very state that its
+head reads.
+
+The distance is Mahalanobis' to the nearest class (Lee et al. 2018, section 2.1), in pooled states
+of the adapted encoder, and so costs no forward pass of its own. `training.scope` fits it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from .errors import AdapterCorrupt
+from .store.verify import verify_files
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .store.manifest import Manifest
+    from .store.source import AdapterSource
+
+    FloatArray = NDArray[np.float32]
+
+FILE = "scope.safetensors"
+TENSORS = ("whitening", "centroids", "known")
+METHOD = {"method": "mahalanobis"}  # the file's own word for what it holds
+TAIL = 0.9  # the share of known distances that lie below the tail
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What the texts that an adapter knows look like.
+
+    Attributes:
+        whitening: ``(hidden, directions)`` float32; states times it have about unit covariance
+            within a class.
+        centroids: ``(classes, directions)`` float32, the classes' whitened means.
+        known: ``(texts,)`` float32, ascending: distances of validation texts.
+    """
+
+    whitening: FloatArray
+    centroids: FloatArray
+    known: FloatArray
+
+    @property
+    def tensors(self) -> dict[str, FloatArray]:
+        """The three by name."""
+        return {name: getattr(self, name) for name in TENSORS}
+
+    @property
+    def nbytes(self) -> int:
+        return sum(tensor.nbytes for tensor in self.tensors.values())
+
+    def distances(self, pooled: FloatArray) -> FloatArray:
+        """``(texts,)`` from pooled states ``(texts, hidden)``: each to the nearest centroid."""
+        import numpy as np
+
+        middle = self.centroids.mean(axis=0)  # between them squares are small, and round little
+        centroids, states = self.centroids - middle, pooled @ self.whitening - middle
+        squares = np.square(states).sum(axis=1)[:, None] + np.square(centroids).sum(axis=1)
+        squares -= 2 * states @ centroids.T
+        return cast("FloatArray", np.sqrt(np.maximum(squares.min(axis=1), 0)))
+
+    def shares(self, pooled: FloatArray) -> NDArray[np.float64]:
+        """``(texts,)`` from pooled states ``(texts, hidden)``: how many of the validation texts, as
+        a share, look at least as far from the training texts.
+
+        Between two validation texts it is interpolated; beyond the farthest, where nothing is
+        known, it goes on falling as an exponential with the mean excess of the farthest tenth, so
+        that far and farther still differ.
+        """
+        import numpy as np
+
+        texts = len(self.known)
+        distances = np.asarray(self.distances(pooled), np.float64)
+        known = np.asarray(self.known, np.float64)
+        steps, first = np.unique(known, return_index=True)
+        shares = np.interp(distances, steps, (texts - first) / texts)
+        start = int(TAIL * texts)
+        excess = known[start:] - known[max(0, start - 1)]
+        fall = max(float(excess.mean()), 1e-3 * known[-1], np.finfo(np.float32).tiny)
+        beyond = np.maximum(distances - known[-1], 0.0)
+        return cast("NDArray[np.float64]", shares * np.exp(-beyond / fall))
+
+    def save(self, directory: Path) -> None:
+        """Writes the file."""
+        from safetensors.numpy import save_file
+
+        save_file(self.tensors, directory / FILE, METHOD)
+
+
+def has_scope(manifest: Manifest) -> bool:
+    """Whether the adapter brings a scope; older and imported ones do not."""
+    return FILE in manifest.files
+
+
+def read_scope(source: AdapterSource) -> Scope:
+    """The scope of an adapter that has one.
+
+    Raises:
+        AdapterNotFound: the adapter has been removed since it was resolved.
+        AdapterCorrupt: the file is not as published, or does not fit the adapter.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    verify_files(source, [FILE])
+    who = f"{FILE} of {source.manifest.reference}"
+    try:
+        with safe_open(source.path / FILE, "numpy") as file:
+            method, tensors = file.metadata(), {name: file.get_tensor(name) for name in TENSORS}
+    except (OSError, SafetensorError) as error:
+        raise AdapterCorrupt(f"{who} cannot be read: {error}") from error
+    if method != METHOD:
+        raise AdapterCorrupt(f"{who} is of a method not known here", "upgrade adapter-platform")
+    scope = Scope(**tensors)
+    if not _fits(scope, source.manifest.base.hidden_size):
+        raise AdapterCorrupt(f"{who} does not hold what its adapter asks for")
+    return scope
+
+
+def _fits(scope: Scope, hidden: int) -> bool:
+    import numpy as np
+
+    tensors = scope.tensors.values()
+    return (
+        all(tensor.dtype == np.float32 and np.isfinite(tensor).all() for tensor in tensors)
+        and scope.whitening.ndim == scope.centroids.ndim == 2
+        and scope.whitening.shape == (hidden, scope.centroids.shape[1])
+        and scope.known.ndim == 1
+        and min(len(scope.centroids), len(scope.known)) > 0
+        and bool((np.diff(scope.known) >= 0).all())
+    )

@@ -1,0 +1,55 @@
+"""Fits the scope of an adapter: where its training texts lie, and how far its validation texts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.covariance import LedoitWolf
+
+from ..scope import Scope
+from .calibrate import ENOUGH
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..labels import LabelScheme
+
+    FloatArray = NDArray[np.float32]
+
+
+def fit_scope(
+    scheme: LabelScheme,
+    train: tuple[FloatArray, NDArray[np.int64]],
+    val: FloatArray,
+) -> Scope | None:
+    """The scope by adapted states ``(texts, hidden)`` and what `linear.targets` gives for them.
+
+    The covariance is that within classes, shared by all and shrunk (Ledoit and Wolf 2004), as
+    states may be wider than there are texts. A multi-label text is taken to lie midway between its
+    labels' means, and those without a label make a class of their own.
+
+    Returns:
+        None where there are too few validation texts to say how far is far.
+    """
+    if len(val) < ENOUGH:
+        return None
+    states, membership = train[0].astype(np.float64), _membership(scheme, train[1])
+    centroids = (membership.T @ states) / membership.sum(axis=0)[:, None]
+    residuals = states - membership @ centroids
+    covariance = LedoitWolf(assume_centered=True).fit(residuals).covariance_
+    variances, directions = np.linalg.eigh(covariance)
+    least = np.finfo(np.float32).eps * max(variances[-1], np.finfo(np.float32).tiny)
+    whitening = (directions / np.sqrt(np.maximum(variances, least))).astype(np.float32)
+    whitened = (centroids @ whitening).astype(np.float32)
+    scope = Scope(whitening, whitened, np.zeros(1, np.float32))
+    return Scope(whitening, whitened, np.sort(scope.distances(val)))
+
+
+def _membership(scheme: LabelScheme, wanted: NDArray[np.int64]) -> NDArray[np.float64]:
+    """``(texts, classes)``, each row's sum 1."""
+    if scheme.kind != "multi":
+        return np.eye(len(scheme.classes))[wanted]
+    none = wanted.sum(axis=1) == 0
+    rows = np.column_stack([wanted, none]) if none.any() else wanted
+    return np.asarray(rows / rows.sum(axis=1, keepdims=True))
