@@ -13,6 +13,7 @@ class Adapters(Group):
         "show": "adapters.show:show",
         "train": "adapters.train:train",
         "eval": "adapters.evaluate:evaluate",
+        "profile": "adapters.profile:profile",
         "import": "adapters.importing:import_adapter",
         "import-legacy": "adapters.importing:import_legacy",
         "export": "adapters.exporting:export_adapter",

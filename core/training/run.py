@@ -26,6 +26,7 @@ from .checkpoints import checkpoints, log_directory
 from .judged import Judged, refitted, trained_along
 from .model import Classifier, peft_config, set_dropout, trainable_line, wrap
 from .prepare import Prepared, Progress, Workshop, features, prepare, seconds_a_text
+from .profiling import training_profile
 from .publishing import make_manifest, make_report, step_records, typical_text, write_files
 from .requests import TrainingRequest
 from .trainer import TokenRows, fit
@@ -114,6 +115,7 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
         seconds = max(1, round(_training_seconds(encoder, prepared, workshop)))
         pools = _pools(encoder, prepared, workshop, progress, "reading with the frozen base")
         probe = refitted(pools, prepared)
+        profile = training_profile(encoder, prepared, workshop, progress)
         model = _peft_model(request, config, encoder)
         progress.say(trainable_line(model))
         progress.say(f"{_count(prepared.epochs, 'epoch')}, about {_count(seconds, 'second')}")
@@ -129,6 +131,7 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
         promote = manifest.is_promoted(request.promote, request.allow_worse)
         with workshop.store.stage(request.name) as directory:
             write_files(directory, request, prepared, model, judged.head, manifest, report)
+            profile.save(directory)
             published = workshop.store.publish(directory, manifest, promote=promote)
     workshop.listener.after_adapter_published(published)
     return Outcome(published, report, promote, resumed, typical_text(prepared))
