@@ -14,6 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adapter_platform.core.asked import names_of_auto
+
 from . import output
 from .progress import shown_progress
 from .render.figures import count
@@ -181,6 +183,7 @@ def _request(platform: Platform, job: Job) -> dict[str, Any] | None:
         "format": job.format,
         "text_field": job.text_field,
         "settings": [settings.engine, settings.device, settings.threads, settings.batch_tokens],
+        "route_reject": settings.route_reject,
         "chunk": answering.CHUNK,
         **asdict(question),
     }
@@ -199,8 +202,10 @@ def _changed(
     if before != request:
         return "it was asked otherwise"
     for name, meant in journal["meanings"].items():
-        meanings.reference(name)
+        reference, _ = meanings.reference(name)
         if meanings.record()[name] != meant:
+            if reference is not None and names_of_auto(reference) is not None:
+                return "there are other adapters to choose among now"
             return f"{name or 'the one that answers'} is another adapter now"
     return ""
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from adapter_platform.core.platform import Platform
     from adapter_platform.core.predictions import Prediction
 
-    from .rows.answering import Question
+    from .rows.answering import Meanings, Question
 
 
 class Engine(StrEnum):
@@ -58,9 +58,10 @@ def classify(
         typer.Option(
             "--adapter",
             "-a",
-            metavar="NAME[@V]",
-            help="Who answers; else the only adapter, or PLATFORM_DEFAULT_ADAPTER.",
-            autocompletion=complete.adapters,
+            metavar="NAME[@V]|auto",
+            help="Who answers, or auto: the adapter that each text belongs to, or none; auto:A,B "
+            "chooses among these. Else the only adapter, or PLATFORM_DEFAULT_ADAPTER.",
+            autocompletion=complete.answering,
         ),
     ] = None,
     input_file: Annotated[
@@ -124,16 +125,14 @@ def classify(
     engine_name = None if engine is None else engine.value
     with options.session(ctx).open_platform(device=device, engine=engine_name) as platform:
         meanings = Meanings(platform)
-        source = None if adapter_field and adapter is None else meanings.source(adapter)
-        asked, kind = (
-            (source.manifest.reference, source.manifest.scheme.kind) if source else (None, "")
-        )
+        named = adapter_field is None or adapter is not None
+        asked, kind = meanings.asked(adapter) if named else (None, "")
         question = Question(asked, kind, base, engine_name, top_k, adapter_field)
         alone = not given and input_file is None and sys.stdin.isatty()
-        if source and given and output_file is None:
-            answer_texts(platform, question, source.manifest.scheme, given, wanted)
-        elif source and alone:
-            prompt(platform, question, source.manifest.scheme, wanted)
+        if asked and given and output_file is None:
+            answer_texts(platform, question, meanings, given, wanted)
+        elif asked and alone:
+            prompt(platform, question, meanings, wanted)
         else:
             from .bulk import Job, answer_all
 
@@ -160,7 +159,7 @@ def check_request(
 def answer_texts(
     platform: Platform,
     question: Question,
-    scheme: LabelScheme,
+    meanings: Meanings,
     texts: list[str],
     wanted: Wanted,
 ) -> None:
@@ -173,20 +172,26 @@ def answer_texts(
         for prediction in predictions:
             write(prediction.to_dict(top_k=wanted.top_k))
         return
-    show(predictions, scheme, wanted)
+    show(predictions, [meanings.scheme(prediction) for prediction in predictions], wanted)
 
 
-def show(predictions: Sequence[Prediction], scheme: LabelScheme, wanted: Wanted) -> None:
-    """Answers for people; the reasons to doubt them go to standard error."""
+def show(
+    predictions: Sequence[Prediction], schemes: Sequence[LabelScheme | None], wanted: Wanted
+) -> None:
+    """Answers for people; the reasons to doubt them go to standard error.
+
+    Args:
+        schemes: of who answered each text; None: nobody did.
+    """
     from .render import prediction as rendering
     from .render.table import draw, shorten
 
     if len(predictions) == 1:
         bars = output.is_terminal(sys.stdout)
-        for line in rendering.lines(predictions[0], scheme, wanted.top_k, bars=bars):
+        for line in rendering.lines(predictions[0], schemes[0], wanted.top_k, bars=bars):
             output.result(line)
     else:
-        draw(rendering.table(predictions, scheme, wanted.top_k))
+        draw(rendering.table(predictions, schemes, wanted.top_k))
     if wanted.quiet:
         return
     output.flush()  # the answer stands above the doubts
@@ -196,12 +201,17 @@ def show(predictions: Sequence[Prediction], scheme: LabelScheme, wanted: Wanted)
             output.warn(about + sentence)
 
 
-def prompt(platform: Platform, question: Question, scheme: LabelScheme, wanted: Wanted) -> None:
+def prompt(platform: Platform, question: Question, meanings: Meanings, wanted: Wanted) -> None:
     """Asks for texts until the input ends."""
     with suppress(ImportError):  # not on every system; then lines are typed plainly
         import readline  # noqa: F401 - importing it gives input() a line editor
     if not wanted.quiet:
-        output.note(f"{question.adapter} listens; one text a line, Ctrl-D ends")
+        who = (
+            "auto finds an adapter for each text"
+            if question.routes
+            else f"{question.adapter} listens"
+        )
+        output.note(f"{who}; one text a line, Ctrl-D ends")
     while True:
         try:
             text = input("> ")
@@ -216,5 +226,5 @@ def prompt(platform: Platform, question: Question, scheme: LabelScheme, wanted: 
         if not is_whole(text):
             output.warn("that line is not valid UTF-8")
             continue
-        answer_texts(platform, question, scheme, [text], wanted)
+        answer_texts(platform, question, meanings, [text], wanted)
         output.flush()

@@ -23,6 +23,13 @@ def adapters(ctx: typer.Context, incomplete: str) -> list[str]:
     return _offer(incomplete, lambda: store().names())
 
 
+def answering(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Who may answer: adapters, and ``auto``."""
+    from adapter_platform.core.asked import AUTO
+
+    return [*adapters(ctx, incomplete), *([AUTO] if AUTO.startswith(incomplete) else [])]
+
+
 def domains(ctx: typer.Context, incomplete: str) -> list[str]:
     """Domains that plugins bring."""
     return _offer(incomplete, lambda: _session(ctx).load_plugins().registry.domains)

@@ -13,7 +13,7 @@ from .bases import Base, check_base
 from .engine.protocol import Answer, Row
 from .engine.resident import Residents
 from .postprocess import Chain, build_chain
-from .predictions import Notice, Prediction
+from .predictions import EMPTY, Notice, Prediction
 from .scope import Scope, has_scope, read_scope
 from .tokens import Encoded, unreadable
 
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .asked import Asked
+    from .asked import Asked, Open
     from .engine.pool import BasePool
     from .registry import Listener, Registry
+    from .routing.router import Routed, Router
     from .store.manifest import Manifest
     from .store.source import AdapterSource
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 CHAINS = 1024  # post-processing chains kept
 AHEAD = 1  # batches of a stream that are ready for the engine while it runs another
-EMPTY = Notice("empty_text", "the text is empty, so the answer means nothing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,14 @@ class Batch:
         adapters: each once, those of one base together.
         places: by content hash, which of `asked` an adapter answers.
         encoded: the texts' tokens, in the order of `asked`.
+        routed: what was found for texts whose adapter was not named; None: all were.
     """
 
     asked: Sequence[Asked]
     adapters: list[list[Ready]]
     places: dict[str, list[int]]
     encoded: list[Encoded]
+    routed: Routed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +79,24 @@ class Answering:
     """Answers batches that may mix adapters and bases. Thread-safe.
 
     Args:
+        router: finds the adapters of texts that name none.
         registry: has the steps that adapters name.
         listener: hears of each batch, on the caller's thread.
         room: bytes of adapters' scopes that are held.
     """
 
-    def __init__(self, pool: BasePool, registry: Registry, listener: Listener, room: int) -> None:
+    def __init__(
+        self, pool: BasePool, router: Router, registry: Registry, listener: Listener, room: int
+    ) -> None:
         self._pool = pool
+        self._router = router
         self._registry = registry
         self._listener = listener
         self._chains: dict[str, Chain] = {}
         self._scopes = Residents(read_scope, room, "scope")
 
     def predictions(
-        self, asked: Sequence[Asked], location: str | None, engine: str
+        self, asked: Sequence[Asked | Open], location: str | None, engine: str
     ) -> list[Prediction]:
         """One batch's predictions in its order, told to the listener once.
 
@@ -101,10 +107,10 @@ class Answering:
         Raises:
             PlatformError: an adapter, its base or its steps cannot be used.
         """
-        return self._read(self._run(self._prepare(asked, location), engine))
+        return self._read(self._run(self._prepare(asked, location, engine), engine))
 
     def stream(
-        self, parts: Iterable[Sequence[Asked]], location: str | None, engine: str
+        self, parts: Iterable[Sequence[Asked | Open]], location: str | None, engine: str
     ) -> Iterator[Prediction]:
         """The parts' predictions in their order; each part is a batch, told to the listener once.
 
@@ -122,7 +128,7 @@ class Answering:
                 remaining = iter(parts)
                 while True:
                     try:
-                        batch = self._prepare(next(remaining), location)
+                        batch = self._prepare(next(remaining), location, engine)
                     except StopIteration:
                         break
                     except Exception as error:  # noqa: BLE001 - raised once its turn has come
@@ -147,12 +153,13 @@ class Answering:
         """
         return self._run(self._encode(asked, location), engine).answers
 
-    def _prepare(self, asked: Sequence[Asked], location: str | None) -> Batch:
-        """The batch, once it is known that its predictions can be made."""
-        for source in {item.source.content_hash: item.source for item in asked}.values():
+    def _prepare(self, asked: Sequence[Asked | Open], location: str | None, engine: str) -> Batch:
+        """The batch, once it is known who answers what, and that the predictions can be made."""
+        routed = self._router.route(asked, location, engine)
+        for source in {item.source.content_hash: item.source for item in routed.asked}.values():
             self._chain(source)
             self._scope(source)
-        return self._encode(asked, location)
+        return replace(self._encode(routed.asked, location), routed=routed)
 
     def _encode(self, asked: Sequence[Asked], location: str | None) -> Batch:
         places: dict[str, list[int]] = {}
@@ -199,6 +206,8 @@ class Answering:
             read = read_answers(ready, self._scope(ready.source), answered, at)
             found |= {i: chain(prediction) for i, prediction in zip(at, read, strict=True)}
         ordered = [found[index] for index in range(len(batch.asked))]
+        if batch.routed is not None:
+            ordered = batch.routed.complete(ordered)
         if ordered:
             self._listener.on_predictions(ordered)
         return ordered

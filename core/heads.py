@@ -94,8 +94,13 @@ def pool(
     if pooling == "cls":
         return hidden[:, 0]
     if pooler is None:
-        raise RecipeError(
-            "this base has no pooler, so a head cannot pool with it",
-            "set pooling=mean, or take a base with a pooler, such as bert-base-chinese",
-        )
+        raise no_pooler()
     return cast("torch.Tensor", pooler(hidden))
+
+
+def no_pooler() -> RecipeError:
+    """The error for a base that cannot pool as it is asked to."""
+    return RecipeError(
+        "this base has no pooler, so a head cannot pool with it",
+        "set pooling=mean, or take a base with a pooler, such as bert-base-chinese",
+    )

@@ -14,12 +14,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
 from .answers import Answering
-from .asked import Asked, Names, check_text, check_texts, pair, parts
+from .asked import Asked, Candidates, Names, check_text, check_texts, pair, parts
 from .bases import Bases
 from .engine.choice import ColdStart, Engines, check_engine
 from .engine.pool import BasePool
 from .errors import UsageError
 from .registry import Listener, NullListener, Registry
+from .routing.router import Router
 from .store.starters import packaged_starters
 from .store.store import Store
 
@@ -76,7 +77,8 @@ class Platform:
         engines = partial(Engines, settings=settings, listener=self.listener, start=start)
         self._pool = BasePool(self.bases, engines, settings.resident_bases)
         room = settings.adapter_megabytes * 1_000_000 // SCOPES
-        self._answering = Answering(self._pool, registry, self.listener, room)
+        router = Router(self._pool, settings.route_reject)
+        self._answering = Answering(self._pool, router, registry, self.listener, room)
 
     def __enter__(self) -> Platform:
         return self
@@ -101,10 +103,18 @@ class Platform:
         """The adapter that a name means now; None: the one that answers when none is named.
 
         Raises:
-            UsageError: no adapter is named and none can be taken.
+            UsageError: no adapter is named and none can be taken, or ``auto`` is.
             AdapterNotFound: no adapter has this name; the hint is the nearest.
         """
         return self._names().source(adapter)
+
+    def meaning(self, adapter: str | None = None) -> AdapterSource | Candidates:
+        """As `resolve`; for ``auto`` the adapters that it would choose among.
+
+        Raises:
+            as `resolve`, but not for ``auto``.
+        """
+        return self._names().meaning(adapter)
 
     # Answering
 
@@ -139,8 +149,9 @@ class Platform:
         """What the adapters say of the texts, in order; a text alone gives a prediction alone.
 
         Args:
-            adapter: ``NAME`` or ``NAME@VERSION`` for all texts, or one for each; None: the only
-                adapter there is, else the default of the settings.
+            adapter: ``NAME`` or ``NAME@VERSION`` for all texts, or one for each; ``auto``: that
+                which a text belongs to, or none; ``auto:NAME,NAME``: the same among these; None:
+                the only adapter there is, else the default of the settings.
             base: where the adapters' own base lies, if not where its id says.
             engine: ``auto``, ``packed``, ``numpy`` or ``peft``; None: as the settings say.
 
@@ -153,7 +164,7 @@ class Platform:
         if isinstance(texts, str):
             if adapter is not None and not isinstance(adapter, str):
                 raise UsageError("one text takes one adapter", "give the texts as a list too")
-            asked = Asked(texts, self.resolve(adapter))
+            asked = self._names().asked(texts, adapter)
             return self._answering.predictions([asked], base, wanted)[0]
         predictions: list[Prediction] = []
         for part in parts(pair(texts, adapter, self._names()), CHUNK):
@@ -186,7 +197,7 @@ class Platform:
         if chunk < 1:
             raise UsageError(f"a chunk cannot hold {chunk} texts")
         names = self._names()
-        asked = (Asked(check_text(text), names.source(name)) for text, name in pairs)
+        asked = (names.asked(check_text(text), name) for text, name in pairs)
         return self._answering.stream(parts(asked, chunk), base, wanted)
 
     def logits(
@@ -302,6 +313,39 @@ class Platform:
             space=None if space is None else Path(space),
             restart=restart,
         )
+
+    def add_profile(
+        self,
+        adapter: str,
+        data: Data | None = None,
+        *,
+        columns: Mapping[str, str] | None = None,
+        base: str | None = None,
+        progress: Progress | None = None,
+    ) -> Manifest:
+        """Publishes an adapter's next version, the same but for what ``auto`` finds it by.
+
+        Trainings do so by themselves; this is for adapters from before, and from elsewhere.
+
+        Args:
+            data: labelled texts of the adapter's kind, of which those for training count; None:
+                those of the domain under the adapter's name.
+            base: where the adapter's own base lies, if not where its id says.
+
+        Returns:
+            the new version's manifest; the adapter's own where it has this very profile already.
+
+        Raises:
+            DataError: there are no texts.
+            PlatformError: the adapter is damaged, or its base is not here.
+        """
+        from .training.judge import texts_to_judge
+        from .training.prepare import Quiet
+        from .training.profiling import add_profile
+
+        source = self.resolve(adapter)
+        texts = texts_to_judge(source, self.registry, data=data, columns=columns, split="train")
+        return add_profile(source, texts.examples, base, self._workshop(), progress or Quiet())
 
     def evaluate(
         self,

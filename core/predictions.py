@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from operator import itemgetter
 from typing import Any, Literal, NoReturn
 
@@ -14,6 +14,34 @@ class Notice:
 
     code: str
     message: str
+
+
+EMPTY = Notice("empty_text", "the text is empty, so the answer means nothing")
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """How ``auto`` found the adapter for a text, or found that it belongs to none.
+
+    Attributes:
+        nearest: the adapter whose training texts are nearest to the text.
+        similarity: to them, as `routing.index` has it: a cosine in the base's features, centred
+            over all adapters; -1 to 1.
+        typicality: the share of them that are farther from the others of them than the text is; 0
+            to 1. Below a small share the text belongs to no adapter.
+        runner_up: the next adapter; None: there is no other.
+        runner_up_similarity: as `similarity`, to the next adapter.
+    """
+
+    nearest: str
+    similarity: float
+    typicality: float
+    runner_up: str | None = None
+    runner_up_similarity: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
 class Probabilities(dict[str, float]):
@@ -52,9 +80,10 @@ class Prediction:
         windows: how many windows on the text the answer is the mean of.
         warnings: reasons to trust the answer less.
         steps: names of the post-processors that were applied, in order.
-        adapter, version: who answered.
+        adapter, version: who answered; None where ``auto`` found that the text belongs to nobody.
         base: id of the base model.
         engine: ``packed`` or ``peft``.
+        routing: how the adapter was found; None where it was named.
     """
 
     text: str
@@ -62,8 +91,8 @@ class Prediction:
     labels: tuple[tuple[str, float], ...]
     confidence: float
     probabilities: Mapping[str, float]
-    adapter: str
-    version: int
+    adapter: str | None
+    version: int | None
     base: str
     engine: str
     path: tuple[tuple[str, float], ...] = ()
@@ -74,6 +103,7 @@ class Prediction:
     windows: int = 1
     warnings: tuple[Notice, ...] = ()
     steps: tuple[str, ...] = field(default=())
+    routing: Routing | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.probabilities, Probabilities):
@@ -121,4 +151,5 @@ class Prediction:
             "version": self.version,
             "base": self.base,
             "engine": self.engine,
+            "routing": None if self.routing is None else self.routing.to_dict(),
         }

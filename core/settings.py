@@ -67,6 +67,9 @@ class Settings(BaseSettings):
         peft_resident: adapters that one PEFT model holds before the least recently used goes.
         resident_bases: base models held in memory.
         numpy_tokens: tokens that a process is answered by NumPy before it imports torch; 0: none.
+        route_reject: the share of an adapter's own training texts that ``--adapter auto`` would
+            take for strangers to it; a text that is as far from them goes to no adapter. 0: every
+            text goes to the nearest.
         plugins_dir: directory of single-file plugins and domain folders.
         load_plugins: allow-list of plugin names, comma-separated; None: all. Built-ins always load.
         strict_plugins: a plugin that fails ends the command.
@@ -88,6 +91,7 @@ class Settings(BaseSettings):
     peft_resident: int = Field(16, ge=1)
     resident_bases: int = Field(2, ge=1)
     numpy_tokens: int = Field(NUMPY_TOKENS, ge=0)
+    route_reject: float = Field(0.02, ge=0, lt=1)
     plugins_dir: Path | None = None
     load_plugins: str | None = None
     strict_plugins: bool = False

@@ -15,6 +15,7 @@ class Adapters(Group):
         "tune": "adapters.tune:tune",
         "eval": "adapters.evaluate:evaluate",
         "compare": "adapters.compare:compare",
+        "profile": "adapters.profile:profile",
         "import": "adapters.importing:import_adapter",
         "import-legacy": "adapters.importing:import_legacy",
         "export": "adapters.exporting:export_adapter",

@@ -14,39 +14,55 @@ from .table import Table, pad, width
 
 if TYPE_CHECKING:
     from adapter_platform.core.labels import LabelScheme
-    from adapter_platform.core.predictions import Prediction
+    from adapter_platform.core.predictions import Prediction, Routing
 
 TOP = 3
 LANGUAGE_VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
 
 
 def lines(
-    prediction: Prediction, scheme: LabelScheme, top_k: int | None, *, bars: bool
+    prediction: Prediction, scheme: LabelScheme | None, top_k: int | None, *, bars: bool
 ) -> Iterator[str]:
     """One text's answer as lines.
 
     Args:
+        scheme: of who answered; None: nobody did.
         top_k: how many probabilities to show; None: three.
         bars: draw them as bars too.
     """
-    yield f"{headline(prediction, scheme)}  {percent(prediction.confidence)}"
+    if scheme is None:
+        yield headline(prediction, scheme)
+    else:
+        yield f"{headline(prediction, scheme)}  {percent(prediction.confidence)}"
+    if prediction.routing is not None:
+        yield output.printable(f"  {_found(prediction.routing)}")
     if prediction.path:
         steps = [f"{node.split('/')[-1]} {percent(p)}" for node, p in prediction.path]
         yield output.printable(f"  {' > '.join(steps)}")
     ranked = [(output.printable(name), p) for name, p in prediction.top(top_k or TOP)]
-    cells = max(width(name) for name, _ in ranked)
+    cells = max((width(name) for name, _ in ranked), default=0)
     for name, p in ranked:
         yield f"  {pad(name, cells)}  {percent(p):>7}  {bar(p) if bars else ''}".rstrip()
 
 
-def table(predictions: Sequence[Prediction], scheme: LabelScheme, top_k: int | None) -> Table:
-    """Several texts with their answers.
+def table(
+    predictions: Sequence[Prediction], schemes: Sequence[LabelScheme | None], top_k: int | None
+) -> Table:
+    """Several texts with their answers, and who gave them where that was found by text.
 
     Args:
+        schemes: of who answered each; None: nobody did.
         top_k: how many of the most probable labels each row shows beside its answer; None: none.
     """
     headings = ["text", "answer", "confidence>"]
-    rows = [[p.text, headline(p, scheme), percent(p.confidence)] for p in predictions]
+    rows = [
+        [p.text, headline(p, scheme), "-" if scheme is None else percent(p.confidence)]
+        for p, scheme in zip(predictions, schemes, strict=True)
+    ]
+    if any(prediction.routing for prediction in predictions):
+        headings.append("adapter")
+        for prediction, row in zip(predictions, rows, strict=True):
+            row.append(prediction.adapter or "-")
     if top_k is not None:
         headings.append(f"top {top_k}")
         for prediction, row in zip(predictions, rows, strict=True):
@@ -55,8 +71,10 @@ def table(predictions: Sequence[Prediction], scheme: LabelScheme, top_k: int | N
     return Table.of(headings, rows)
 
 
-def headline(prediction: Prediction, scheme: LabelScheme) -> str:
+def headline(prediction: Prediction, scheme: LabelScheme | None) -> str:
     """The answer with its name for people, or that there is none."""
+    if scheme is None:
+        return "no answer (no adapter for it)"
     if prediction.abstained:
         return "no answer (abstained)"
     names = [prediction.label] if prediction.label is not None else []
@@ -70,6 +88,14 @@ def headline(prediction: Prediction, scheme: LabelScheme) -> str:
         display = known or _display(scheme, name, prediction.text)
         shown.append(f"{name} ({display})" if display and display != name else name)
     return output.printable(", ".join(shown))
+
+
+def _found(routing: Routing) -> str:
+    """Whose texts the text is nearest to, and whose next."""
+    found = f"nearest {routing.nearest} {routing.similarity:.2f}"
+    if routing.runner_up is None or routing.runner_up_similarity is None:
+        return found
+    return f"{found}, next {routing.runner_up} {routing.runner_up_similarity:.2f}"
 
 
 def sentences(prediction: Prediction) -> Iterator[str]:

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from adapter_platform.core.asked import Candidates, names_of_auto
 from adapter_platform.core.errors import PlatformError
 
 from .reading import InputRow
 
 if TYPE_CHECKING:
+    from adapter_platform.core.labels import LabelScheme
     from adapter_platform.core.platform import Platform
     from adapter_platform.core.predictions import Prediction
     from adapter_platform.core.store.source import AdapterSource
@@ -27,8 +29,8 @@ class Question:
     """Who is asked, and how.
 
     Attributes:
-        adapter: ``NAME@VERSION``; None: only those that rows name.
-        kind: of its label scheme; empty where there is none.
+        adapter: ``NAME@VERSION`` or ``auto...``; None: only those that rows name.
+        kind: of its label scheme; empty where there is no one adapter.
         base, engine: as `Platform.classify` takes them.
         top_k: how many of the most probable labels each row gets, or None for the answer alone.
         adapter_field: the column that names each row's adapter, over `adapter`.
@@ -42,16 +44,22 @@ class Question:
     adapter_field: str | None = None
 
     @property
+    def routes(self) -> bool:
+        """Whether adapters are found by text."""
+        return self.adapter is not None and names_of_auto(self.adapter) is not None
+
+    @property
     def has_labels(self) -> bool:
         """Whether a text may have several labels."""
-        return self.kind == "multi" or self.adapter_field is not None
+        return self.kind == "multi" or self.adapter_field is not None or self.routes
 
     @property
     def columns(self) -> tuple[str, ...]:
         """What each row gains."""
         labels = ("labels",) if self.has_labels else ()
         top = ("top",) if self.top_k is not None else ()
-        rest = ("confidence", "abstained", "warnings", "adapter", "version", "error")
+        routing = ("routing",) if self.routes else ()
+        rest = ("confidence", "abstained", "warnings", "adapter", "version", *routing, "error")
         return ("label", *labels, *top, *rest)
 
 
@@ -60,40 +68,45 @@ class Meanings:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._sources: dict[str, AdapterSource] = {}
+        self._meant: dict[str, AdapterSource | Candidates] = {}
         self._problems: dict[str, str] = {}
-        self._multi: set[tuple[str, int]] = set()
+        self._schemes: dict[tuple[str | None, int | None], LabelScheme] = {}
 
-    def source(self, name: str | None) -> AdapterSource:
-        """The adapter of this name; None: who answers where none is named.
+    def asked(self, name: str | None) -> tuple[str, str]:
+        """``NAME@VERSION`` and the kind of its labels, or ``auto`` as it was asked and nothing.
+
+        Args:
+            name: None: who answers where none is named.
 
         Raises:
-            as `Platform.resolve`.
+            as `Platform.meaning`.
         """
-        key = name or ""
-        source = self._sources.get(key)
-        if source is None:
-            source = self._sources[key] = self._platform.resolve(name or None)
-            manifest = source.manifest
-            if manifest.scheme.kind == "multi":
-                self._multi.add((manifest.name, manifest.version))
-        return source
+        meant = self._meaning(name)
+        if isinstance(meant, Candidates):
+            return meant.reference, ""
+        return meant.manifest.reference, meant.manifest.scheme.kind
 
     def reference(self, name: str) -> tuple[str | None, str]:
-        """``NAME@VERSION``, or None and a sentence that says why there is none."""
+        """What is asked for the name, or None and a sentence that says why there is nothing."""
         problem = self._problems.get(name)
         if problem is None:
             try:
-                return self.source(name).manifest.reference, ""
+                return self.asked(name)[0], ""
             except PlatformError as error:
                 problem = "; ".join(filter(None, (error.message, error.hint)))
             if len(self._problems) < PROBLEMS:
                 self._problems[name] = problem
         return None, problem
 
-    def is_multi(self, prediction: Prediction) -> bool:
-        """Whether a text may have several labels, says the scheme of who answered."""
-        return (prediction.adapter, prediction.version) in self._multi
+    def scheme(self, prediction: Prediction) -> LabelScheme | None:
+        """The label scheme of who answered; None where nobody did."""
+        if prediction.adapter is None:
+            return None
+        key = prediction.adapter, prediction.version
+        if key not in self._schemes:
+            source = self._platform.resolve(f"{prediction.adapter}@{prediction.version}")
+            self._schemes[key] = source.manifest.scheme
+        return self._schemes[key]
 
     def record(self) -> dict[str, Any]:
         """By name, what decides the answers of whom it means; None where it means nobody."""
@@ -101,15 +114,28 @@ class Meanings:
             name: brought.version
             for name, brought in self._platform.registry.postprocessors.items()
         }
+
+        def decisive(source: AdapterSource) -> list[Any]:
+            steps = {step.name: versions.get(step.name) for step in source.manifest.postprocess}
+            return [source.manifest.reference, source.content_hash, steps]
+
         known = {
-            name: [
-                source.manifest.reference,
-                source.content_hash,
-                {step.name: versions.get(step.name) for step in source.manifest.postprocess},
-            ]
-            for name, source in self._sources.items()
+            name: [decisive(source) for source in meant.sources]
+            if isinstance(meant, Candidates)
+            else decisive(meant)
+            for name, meant in self._meant.items()
         }
         return {**known, **dict.fromkeys(self._problems)}
+
+    def _meaning(self, name: str | None) -> AdapterSource | Candidates:
+        key = name or ""
+        meant = self._meant.get(key)
+        if meant is None:
+            meant = self._meant[key] = self._platform.meaning(name or None)
+            sources = meant.sources if isinstance(meant, Candidates) else (meant,)
+            for manifest in (source.manifest for source in sources):
+                self._schemes[manifest.name, manifest.version] = manifest.scheme
+        return meant
 
 
 @dataclass(slots=True)
@@ -222,8 +248,11 @@ def answer(prediction: Prediction, question: Question, meanings: Meanings) -> di
         "error": None,
     }
     if question.has_labels:
-        multi = meanings.is_multi(prediction)
+        scheme = meanings.scheme(prediction)
+        multi = scheme is not None and scheme.kind == "multi"
         ours["labels"] = [name for name, _ in prediction.labels] if multi else []
+    if question.routes:
+        ours["routing"] = prediction.routing.to_dict() if prediction.routing else None
     if question.top_k is not None:
         ours["top"] = [
             {"label": name, "score": round(score, 6)}
@@ -235,7 +264,7 @@ def answer(prediction: Prediction, question: Question, meanings: Meanings) -> di
 def failure(row: InputRow, question: Question) -> dict[str, Any]:
     """Our columns for a row without an answer."""
     ours: dict[str, Any] = dict.fromkeys(question.columns)
-    if question.adapter is not None and question.adapter_field is None:
+    if question.adapter is not None and not question.routes and question.adapter_field is None:
         name, _, version = question.adapter.partition("@")
         ours |= {"adapter": name, "version": int(version)}
     return ours | {"error": row.problem}

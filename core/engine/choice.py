@@ -11,11 +11,17 @@ from ..errors import SettingsError, UsageError, unknown
 from .forks import renew_in_child
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ..bases import Base
+    from ..heads import Pooling
     from ..registry import Listener
     from ..settings import Settings
     from ..store.source import AdapterSource
     from .protocol import Answer, Engine, Row
+
+    FloatArray = NDArray[np.float32]
 
 ENGINES = ("auto", "packed", "numpy", "peft")
 REMEMBERED = 4096  # adapters of which it is known whether they are refused
@@ -84,6 +90,23 @@ class Engines:
             found |= {i: (answer, name) for i, answer in zip(indices, answers, strict=True)}
         return [found[index] for index in range(len(rows))]
 
+    def features(
+        self, rows: Sequence[tuple[int, ...]], pooling: Pooling, wanted: str
+    ) -> tuple[FloatArray, str]:
+        """``(texts, hidden)`` float32 of the bare base, and the name of the engine that ran it.
+
+        Raises:
+            as `Engine.features`.
+        """
+        name = wanted
+        if wanted == "auto":
+            from .bert import refuses_base
+
+            refused = refuses_base(self._base) is not None
+            light = not refused and self._is_light(sum(map(len, rows)))
+            name = "peft" if refused else "numpy" if light else "packed"
+        return self._engine(name).features(rows, pooling), name
+
     def close(self) -> None:
         """Ends them once the calls that wait have their answers."""
         with self._lock:
@@ -101,9 +124,12 @@ class Engines:
         if wanted != "auto":
             return [wanted] * len(rows)
         refused = [self._refuses(row.adapter) for row in rows]
-        cold = not any(refused) and not self._settings.device.startswith("cuda")
-        light = cold and self._start.covers(sum(len(row.tokens) for row in rows))
+        light = not any(refused) and self._is_light(sum(len(row.tokens) for row in rows))
         return ["peft" if no else "numpy" if light else "packed" for no in refused]
+
+    def _is_light(self, tokens: int) -> bool:
+        """Whether texts of so many tokens are NumPy's; if they are, they have been counted."""
+        return not self._settings.device.startswith("cuda") and self._start.covers(tokens)
 
     def _refuses(self, adapter: AdapterSource) -> bool:
         refused = self._refused.get(adapter.content_hash)

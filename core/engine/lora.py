@@ -17,7 +17,7 @@ import numpy as np
 
 from ..bases import Base
 from ..errors import AdapterCorrupt, AdapterUnsupported
-from ..heads import Head
+from ..heads import Head, Pooling, no_pooler
 from ..store.source import AdapterSource
 from ..store.verify import verify_files
 from .bert import EMBEDDINGS, POOLER, SITES, Bert, read_bert, refuses_base
@@ -119,8 +119,28 @@ class LoraReader:
             raise AdapterUnsupported(refusal, "use --engine auto or --engine peft")
         return read_lora(source, self.bert)
 
+    def bare(self, pooling: Pooling) -> Lora:
+        """The base alone. Raises as `unadapted`, and for a base that is refused."""
+        refusal = refuses_base(self._base)
+        if refusal:
+            raise AdapterUnsupported(refusal, "use --engine auto or --engine peft")
+        return unadapted(self.bert, pooling)
+
     def _renew(self) -> None:
         self._lock = threading.Lock()
+
+
+def unadapted(bert: Bert, pooling: Pooling) -> Lora:
+    """The base as an adapter that changes nothing; its head, the identity, gives pooled states.
+
+    Raises:
+        RecipeError: the base has not the pooler that the pooling is by.
+    """
+    if pooling == "pooler" and not bert.has_pooler:
+        raise no_pooler()
+    identity = np.eye(bert.hidden, dtype=np.float32)
+    head = Head(pooling, identity, np.zeros(bert.hidden, np.float32))
+    return Lora(((None,) * len(SITES),) * bert.layers, None, head)
 
 
 def refuses(source: AdapterSource, has_pooler: bool) -> str | None:

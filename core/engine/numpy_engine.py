@@ -17,6 +17,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from ..bases import Base
+from ..heads import Pooling
 from ..registry import Listener
 from ..store.manifest import Manifest
 from ..store.source import AdapterSource
@@ -100,6 +101,27 @@ class NumpyEngine:
     def logits(self, rows: Sequence[Row]) -> list[FloatArray]:
         """The answers' ``(classes,)`` alone."""
         return [answer.logits for answer in self.answers(rows)]
+
+    def features(self, rows: Sequence[tuple[int, ...]], pooling: Pooling) -> FloatArray:
+        """``(texts, hidden)`` float32: what the bare base makes of rows of tokens, pooled.
+
+        Raises:
+            BaseUnavailable, UsageError: as `logits`.
+            AdapterUnsupported: the base is none that is run here.
+            RecipeError: the base has not the pooler that the pooling is by.
+        """
+        self._check_open()
+        bare, bert = self._reader.bare(pooling), self._loaded()
+        states = np.empty((len(rows), self._base.hidden_size), np.float32)
+        for picks in cut([0] * len(rows), [len(row) for row in rows], self._batch_tokens):
+            batch = [rows[pick] for pick in picks]
+            layout = lay_out([0] * len(batch), [len(row) for row in batch])
+            ids = np.array([token for row in batch for token in row])
+            positions = np.concatenate([np.arange(len(row)) for row in batch])
+            with _on_one_thread():
+                hidden = encode(bert, layout, ids, positions, [bare])
+                ((_, states[picks]),) = apply_heads(bert, layout, hidden, [bare])
+        return states
 
     def unload(self, content_hash: str) -> None:
         """Forgets an adapter if it is held; a batch that is under way with it ends with it."""

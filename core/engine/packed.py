@@ -19,6 +19,7 @@ import torch
 
 from ..bases import Base
 from ..errors import PlatformError
+from ..heads import Pooling
 from ..registry import Listener
 from ..store.manifest import Manifest
 from ..store.source import AdapterSource
@@ -130,6 +131,26 @@ class PackedEngine:
     def logits(self, rows: Sequence[Row]) -> list[FloatArray]:
         """The answers' ``(classes,)`` alone."""
         return [answer.logits for answer in self.answers(rows)]
+
+    def features(self, rows: Sequence[tuple[int, ...]], pooling: Pooling) -> FloatArray:
+        """``(texts, hidden)`` float32: what the bare base makes of rows of tokens, pooled.
+
+        Raises:
+            BaseUnavailable, PlatformError, UsageError: as `logits`.
+            AdapterUnsupported: the base is none that is run here.
+            RecipeError: the base has not the pooler that the pooling is by.
+        """
+        self._owner.check_open()
+        bare = self._reader.bare(pooling)
+        states = np.empty((len(rows), self._base.hidden_size), np.float32)
+        on_device = TorchLora.of(bare, self._device)
+        for picks in cut([0] * len(rows), [len(row) for row in rows], self._batch_tokens):
+            call = _Call([_Text(rows[pick], on_device) for pick in picks])
+            self._owner.submit(call)
+            call.done.result()
+            for pick, text in zip(picks, call.texts, strict=True):
+                states[pick] = _answered(text).pooled
+        return states
 
     def unload(self, content_hash: str) -> None:
         """Forgets an adapter if it is held; a batch that is under way with it ends with it."""

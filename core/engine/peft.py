@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from ..bases import Base
 from ..errors import AdapterCorrupt, AdapterUnsupported, PlatformError
-from ..heads import Head
+from ..heads import Head, Pooling
 from ..registry import Listener
 from ..store.manifest import Manifest
 from ..store.source import AdapterSource
@@ -33,7 +34,6 @@ from .protocol import Answer, Row
 from .published import check_files, read_config, read_head
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     FloatArray = NDArray[np.float32]
@@ -74,6 +74,15 @@ class _Held:
     head: Head
     weight: torch.Tensor
     bias: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Rows for the bare base."""
+
+    rows: Sequence[tuple[int, ...]]
+    pooling: Pooling
+    states: Future[FloatArray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +128,7 @@ class PeftEngine:
         warnings.filterwarnings("ignore", "You have passed exclude_modules", UserWarning)
         self._begin()
         renew_in_child(self, PeftEngine._begin)
-        self._owner: Owner[_Call | _Unload] = Owner(f"peft {base.id}", self._work)
+        self._owner: Owner[_Call | _Reading | _Unload] = Owner(f"peft {base.id}", self._work)
 
     def refuses(self, adapter: AdapterSource) -> str | None:
         """Why PEFT cannot run the adapter on an encoder and leave the base as it is, or None."""
@@ -152,6 +161,17 @@ class PeftEngine:
         """The answers' ``(classes,)`` alone."""
         return [answer.logits for answer in self.answers(rows)]
 
+    def features(self, rows: Sequence[tuple[int, ...]], pooling: Pooling) -> FloatArray:
+        """``(texts, hidden)`` float32: what the bare base makes of rows of tokens, pooled.
+
+        Raises:
+            BaseUnavailable, UsageError: as `logits`.
+            RecipeError: the base has not the pooler that the pooling is by.
+        """
+        states: Future[FloatArray] = Future()
+        self._owner.submit(_Reading(rows, pooling, states))
+        return states.result()
+
     def unload(self, content_hash: str) -> None:
         """Forgets an adapter if it is held."""
         done: Future[None] = Future()
@@ -175,11 +195,13 @@ class PeftEngine:
         self._held: OrderedDict[str, _Held] = OrderedDict()
         self._failed: dict[str, PlatformError] = {}
 
-    def _work(self, items: Sequence[_Call | _Unload]) -> None:
+    def _work(self, items: Sequence[_Call | _Reading | _Unload]) -> None:
         if self._threads:
             torch.set_num_threads(self._threads)
         self._answer([item for item in items if isinstance(item, _Call)])
         for item in items:
+            if isinstance(item, _Reading):
+                self._read(item)
             if isinstance(item, _Unload):
                 self._forget(item.content_hash, "unloaded")
                 item.done.set_result(None)
@@ -214,6 +236,23 @@ class PeftEngine:
             for pick, answer in zip(picks, answers, strict=True):
                 call, index = places[pick]
                 call.answer(index, answer)
+
+    def _read(self, reading: _Reading) -> None:
+        """Runs rows on the base's own modules, which no group shares."""
+        rows = reading.rows
+        states = np.empty((len(rows), self._base.hidden_size), np.float32)
+        try:
+            encoder = self._loaded_encoder()
+            for picks in length_batches([len(row) for row in rows], self._batch_tokens):
+                ids, mask = pad([rows[i] for i in picks], self._base.pad_id, self._device)
+                with torch.inference_mode():
+                    found = pooled(encoder, ids, mask, reading.pooling).float()
+                states[picks] = found.cpu().numpy()
+        # Whatever it is, it belongs to the caller, and the thread must live on.
+        except Exception as error:  # noqa: BLE001 - raised again by the caller's future
+            reading.states.set_exception(error)
+        else:
+            reading.states.set_result(states)
 
     def _switched(self, held: _Held) -> Any:
         if held.group.active == held.source.content_hash:

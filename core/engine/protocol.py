@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from ..heads import Pooling
 from ..store.source import AdapterSource
 
 if TYPE_CHECKING:
@@ -55,6 +56,15 @@ class Engine(Protocol):
 
     def logits(self, rows: Sequence[Row]) -> list[FloatArray]:
         """The answers' ``(classes,)`` alone."""
+        ...
+
+    def features(self, rows: Sequence[tuple[int, ...]], pooling: Pooling) -> FloatArray:
+        """``(texts, hidden)`` float32: what the bare base makes of rows of tokens, pooled.
+
+        Raises:
+            BaseUnavailable: the base cannot be loaded.
+            RecipeError: the base has not the pooler that the pooling is by.
+        """
         ...
 
     def unload(self, content_hash: str) -> None:

@@ -69,6 +69,16 @@ class Store:
         """The current version of each name that has a readable one; `listing` shows the others."""
         return [entry.manifest for entry in self.listing() if entry.manifest]
 
+    def sources(self) -> list[AdapterSource]:
+        """The same, each with where it lies, as `resolve` gives it."""
+        found = []
+        for name in self.names():
+            try:
+                found.append(self.resolve(name))
+            except StoreError as error:
+                log.info("%s is left out: %s", name, error.message)
+        return found
+
     def versions(self, name: str) -> list[int]:
         """The version numbers of a name in order. Raises `AdapterNotFound`."""
         with self._found(name) as (name, layer):

@@ -28,6 +28,7 @@ from .frozen import Rows, above, fits, frozen_layers, frozen_states
 from .judged import Judged, Scores, refitted, trained_along
 from .model import Classifier, peft_config, set_dropout, trainable_line, wrap
 from .prepare import Prepared, Progress, Quiet, Workshop, features, prepare, seconds_a_text
+from .profiling import training_profile
 from .publishing import make_manifest, make_report, step_records, typical_text, write_files
 from .requests import TrainingRequest
 from .scope import fit_scope
@@ -127,6 +128,7 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
         note = "reading with the frozen base"
         pools = _pools(encoder, prepared.rows, prepared, workshop, progress, note)
         probe = refitted(pools, prepared)
+        profile = training_profile(encoder, prepared, workshop, progress)
         model = _peft_model(request, config, encoder)
         progress.say(trainable_line(model))
         progress.say(f"{_count(prepared.epochs, 'epoch')}, about {_count(seconds, 'second')}")
@@ -149,6 +151,7 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
         promote = manifest.is_promoted(request.promote, request.allow_worse)
         with workshop.store.stage(request.name) as directory:
             write_files(directory, request, prepared, model, judged.head, scope, manifest, report)
+            profile.save(directory)
             published = workshop.store.publish(directory, manifest, promote=promote)
     workshop.listener.after_adapter_published(published)
     return Outcome(published, report, promote, resumed, typical_text(prepared))

@@ -130,16 +130,12 @@ NAMES = [
     Bad("classify -a dessk x", "there is no adapter named 'dessk'", "did you mean 'desk'"),
     Bad("classify -a desk@9 x", "desk has no version 9", "its versions: 1, 2"),
     Bad("classify -a desk@newest x", "does not name a version", "NAME@VERSION", 2),
-    Bad(
-        "classify -a auto x", "does not find the adapter for a text by itself", "desk, feedback", 2
-    ),
-    Bad(
-        "classify x",
-        "this version does not find",
-        "--adapter",
-        2,
-        env={"PLATFORM_DEFAULT_ADAPTER": "auto"},
-    ),
+    Bad("classify -a auto:desk,tags x", "none has a routing profile", "adapters profile NAME", 2),
+    Bad("classify -a auto:desk,tagz x", "there is no adapter named 'tagz'", "mean 'tags'"),
+    Bad("classify -a auto:desk, x", "'auto:desk,' lacks a name", "auto:NAME,NAME", 2),
+    Bad("adapters eval auto:desk", "'auto:desk' is no adapter", "desk, feedback", 2),
+    Bad("adapters eval auto", "'auto' is no adapter", "desk, feedback", 2),
+    Bad("adapters profile desk", "there is no data to judge desk@2 by", "--data"),
     Bad("classify x", "it is not said which adapter to ask", "--adapter", 2),
     Bad("adapters train new", "there is no data to train 'new' from", "--data"),
     Bad("adapters eval desk", "there is no data to judge desk@2 by", "--data"),

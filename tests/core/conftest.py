@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from adapter_platform.core.bases import Base, Bases
 from adapter_platform.core.heads import Head
 from adapter_platform.core.labels import LabelScheme
 from adapter_platform.core.registry import Registry
+from adapter_platform.core.routing.profile import Profile
 from adapter_platform.core.store.manifest import Manifest
 from adapter_platform.core.store.source import AdapterSource
 from adapter_platform.core.store.store import Store
@@ -128,6 +129,38 @@ def publish_adapter(make_adapter_dir: MakeAdapter) -> Publish:
     def publish(store: Store, base_dir: Path, name: str = "support", **options: Any) -> Manifest:
         with store.stage(name) as staged:
             source = make_adapter_dir(base_dir, name, directory=staged, **options)
+            return store.publish(staged, source.manifest)
+
+    return publish
+
+
+def bare_features(base_dir: Path, texts: Sequence[str]) -> Any:
+    """``(texts, hidden)``: what the base makes of them, as they are read to be routed."""
+    import torch
+
+    from adapter_platform.core.engine.encoder import pad, pooled
+    from adapter_platform.core.routing.profile import POOLING, TOKENS
+    from adapter_platform.core.tokens import TextEncoder
+
+    base = Bases(Registry(), base_dir / "cache").resolve(str(base_dir))
+    rows = [one.ids for one in TextEncoder(base).encode(texts, TOKENS)]
+    with torch.no_grad():
+        return pooled(_encoder(base_dir), *pad(rows, base.pad_id, torch.device("cpu")), POOLING)
+
+
+@pytest.fixture
+def publish_profiled(make_adapter_dir: MakeAdapter) -> Publish:
+    """``publish_profiled(store, base_dir, name, texts, ...)``: one that ``auto`` finds by texts."""
+
+    def publish(
+        store: Store, base_dir: Path, name: str, texts: Sequence[str], **options: Any
+    ) -> Manifest:
+        with store.stage(name) as staged:
+            source = make_adapter_dir(base_dir, name, directory=staged, **options)
+            features = bare_features(base_dir, texts).numpy()
+            Profile.of(features, ["a", "b"] * (len(texts) // 2) + ["a"] * (len(texts) % 2)).save(
+                staged
+            )
             return store.publish(staged, source.manifest)
 
     return publish

@@ -23,6 +23,7 @@ OTHERS: dict[str, tuple[Any, Any]] = {
     "adapter_megabytes": (10, 20),
     "peft_resident": (3, 4),
     "resident_bases": (3, 4),
+    "route_reject": (0.1, 0.2),
     "plugins_dir": ("here", "there"),
     "load_plugins": ("acme", "other"),
     "strict_plugins": (True, False),
@@ -119,6 +120,8 @@ def test_a_path_may_begin_at_the_users_home(monkeypatch: pytest.MonkeyPatch) -> 
         ("adapter_megabytes", "-1"),
         ("peft_resident", "0"),
         ("resident_bases", "0"),
+        ("route_reject", "1"),
+        ("route_reject", "-0.1"),
         ("strict_plugins", "perhaps"),
     ],
 )

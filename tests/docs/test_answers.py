@@ -37,5 +37,5 @@ def test_every_warning_is_named() -> None:
 
 
 def test_every_column_that_a_file_gains_is_named() -> None:
-    columns = Question("a@1", "multi", top_k=3).columns
-    assert set(columns) <= named(FILES)
+    columns = {*Question("a@1", "multi", top_k=3).columns, *Question("auto", "").columns}
+    assert columns <= named(FILES)

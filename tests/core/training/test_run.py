@@ -218,6 +218,7 @@ def test_what_is_published_is_whole_and_says_how_it_was_made(
         "head.json",
         "head.safetensors",
         "report.json",
+        "routing.safetensors",
         "training_config.json",
     }
     assert (manifest.version, manifest.parent, manifest.max_length) == (1, None, 32)

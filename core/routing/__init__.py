@@ -1,0 +1,1 @@
+"""Which adapter a text belongs to, if to any: ``--adapter auto``."""
