@@ -62,7 +62,21 @@ def verdict(row: Object) -> str:
     """A word; empty where no must is set, or none applies."""
     if row["missing"]:
         return "not here"
+    if row["failure"]:
+        return "FAILED"
+    if row["meets"] and not reaches_aim(row):
+        return "met, not the aim"
     return {True: "met", False: "MISSED", None: ""}[row["meets"]]
+
+
+def reaches_aim(row: Object) -> bool:
+    """True also where there is no aim."""
+    if row["aim"] is None:
+        return True
+    reached: bool = (
+        row["ratio"] <= row["aim"] if row["judge"] == "at most" else row["ratio"] >= row["aim"]
+    )
+    return reached
 
 
 def figure(value: float) -> str:
@@ -81,6 +95,9 @@ def caption(results: Sequence[Object]) -> str:
 
 def show(results: Sequence[Object], console: Console) -> None:
     console.print(table(results))
+    for row in results:
+        if row["failure"]:
+            console.print(f"\n{row['name']}: {row['failure']}", highlight=False, markup=False)
     missing = {row["peer"]: row["missing"] for row in results if row["missing"]}
     for peer, how in missing.items():
         console.print(f"\nNot here: {peer}. {how}", highlight=False, markup=False)

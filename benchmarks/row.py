@@ -71,6 +71,7 @@ class Result:
     base: str
     measured: Measured | None = None
     missing: str = ""  # how to get the peer
+    failure: str = ""  # what went wrong
     seconds: float = 0.0
     machine: dict[str, Any] = field(default_factory=dict)
 
@@ -81,7 +82,9 @@ class Result:
 
     @property
     def meets(self) -> bool | None:
-        """Whether the must is met; None where there is none, or nothing was measured."""
+        """Whether the must is met; None where there is none, or the peer is not here."""
+        if self.failure:
+            return False
         if self.measured is None or self.row.must is None or not self.measured.judged:
             return None
         ratio = ratio_of_medians(*self._sides(self.measured))
@@ -105,6 +108,7 @@ class Result:
             "aim": self.row.aim,
             "meets": self.meets,
             "missing": self.missing,
+            "failure": self.failure,
             "note": "" if self.measured is None else self.measured.note,
         }
         if self.measured is not None:

@@ -6,6 +6,7 @@ import fnmatch
 import shutil
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,4 +67,8 @@ def _measure(row: Row, bench: Bench, base: str, machine: dict[str, Any]) -> Resu
         measured = row.measure(bench)
     except NotHere as reason:
         return Result(row, base, missing=str(reason), machine=machine)
+    # A peer may fail in any way; the other rows are not lost by it.
+    except Exception as error:  # noqa: BLE001 - the row says it, and the run ends with 1
+        traceback.print_exc()
+        return Result(row, base, failure=f"{type(error).__name__}: {error}", machine=machine)
     return Result(row, base, measured, seconds=time.monotonic() - began, machine=machine)

@@ -69,7 +69,12 @@ class AdapterHub(AbstractContextManager["AdapterHub"]):
             stdout=subprocess.PIPE,
             text=True,
         )
-        self._ask(job)
+        try:
+            self._ask(job)
+        except BaseException:
+            self._process.kill()
+            self._process.communicate()
+            raise
 
     def __exit__(
         self,

@@ -1,6 +1,6 @@
 """One question to one adapter by torch, transformers and PEFT alone: a script to be run anew.
 
-``python one_shot.py BASE ADAPTER TEXT`` prints the label's place and its probability.
+``python one_shot.py BASE ADAPTER TEXT`` prints the logits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""PolyLoRA (``pip install polylora``): linear layers that look up each row's adapter."""
+"""PolyLoRA (``pip install polylora``): linear layers that look up each row's adapter.
+
+Its kernels are for CUDA; on a CPU it runs its reference, row after row.
+"""
 
 from __future__ import annotations
 

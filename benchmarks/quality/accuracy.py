@@ -20,6 +20,7 @@ import typer
 METHODS = ("tfidf", "probe", "full", "ours")
 WHOLE = ("goemotions/goemotions", "crosswoz/crosswoz_domain", "xsid/xsid", "it_tickets/it_tickets")
 F1 = ("goemotions", "it_tickets")
+KEY = ("set", "shots", "seed", "method", "base")
 SEEDS = {None: 3, 10: 5, 3: 5}
 
 
@@ -69,17 +70,18 @@ def main(
         for set_name, number, seed in _asked(sets, wanted, seeds):
             for kind in method or METHODS:
                 called = name if kind == "ours" else kind
-                key = (set_name, number, seed, called, base)
-                if key in done:
+                place: dict[str, Any] = dict(
+                    zip(KEY, (set_name, number, seed, called, base), strict=True)
+                )
+                if tuple(place.values()) in done:
                     continue
                 drawn = sample(data, set_name, number, seed)
                 files = drawn.write(scratch / "data")
                 own = settings if kind == "ours" else {}
                 learnt = LEARNERS[kind](Task(drawn, files, platform, own))
                 for result in _results(learnt, set_name):
-                    line = dict(zip(("set", "shots", "seed", "method", "base"), key, strict=True))
-                    line |= {"recipe": own, **result, "seconds": round(learnt.seconds, 1)}
-                    _append(json_file, line)
+                    seconds = round(learnt.seconds, 1)
+                    _append(json_file, {**place, "recipe": own, **result, "seconds": seconds})
     finally:
         shutil.rmtree(scratch)
 
@@ -113,7 +115,7 @@ def _keys(path: Path) -> set[tuple[Any, ...]]:
     if not path.exists():
         return set()
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {tuple(row[k] for k in ("set", "shots", "seed", "method", "base")) for row in lines}
+    return {tuple(row[k] for k in KEY) for row in lines}
 
 
 def _append(path: Path, line: dict[str, Any]) -> None:

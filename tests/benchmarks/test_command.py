@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +148,52 @@ def test_figures_keep_the_places_that_matter() -> None:
         "12.3",
         "214",
     ]
+
+
+def test_a_row_that_fails_is_said_and_the_others_are_not_lost(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def measure(bench: Bench) -> Measured:
+        raise RuntimeError("no such layer")
+
+    broken = Row("broken", "the row broken", "nobody", measure, "at most", 1.0)
+    given(monkeypatch, broken, row("good", 0.5))
+    done = command("--json", tmp_path / "found.json")
+    assert done.exit_code == 1
+    assert "FAILED" in done.stdout
+    assert "RuntimeError: no such layer" in done.stdout
+    first, second = json.loads((tmp_path / "found.json").read_text())
+    assert (first["ratio"], first["meets"]) == (None, False)
+    assert (second["ratio"], second["meets"]) == (0.5, True)
+
+
+def test_a_must_that_is_met_short_of_the_aim_is_said_to_be(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near = replace(row("near", 0.9), aim=0.8)
+    there = replace(row("there", 0.9), aim=0.95)
+    given(monkeypatch, near, there)
+    lines = command().stdout.splitlines()
+    assert next(line for line in lines if "near" in line).endswith("met, not the aim")
+    assert next(line for line in lines if "there" in line).rstrip().endswith("met")
+
+
+def test_a_kept_run_is_shown_whole_or_in_part(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given(monkeypatch, row("fast-1", 0.5), row("fast-2", 0.5), row("small", 0.5))
+    file = tmp_path / "found.json"
+    command("--json", file)
+    app = typer.Typer()
+    app.command()(report.main)
+
+    def shown(*options: str) -> set[str]:
+        printed = CliRunner().invoke(app, [str(file), *options]).stdout
+        return {name for name in ("fast-1", "fast-2", "small") if f"the row {name}" in printed}
+
+    assert shown() == {"fast-1", "fast-2", "small"}
+    assert shown("--only", "fast-*") == {"fast-1", "fast-2"}
+    assert shown("--base", "another") == set()
+    nothing = CliRunner().invoke(app, [str(file), "--only", "slow"])
+    assert nothing.exit_code == 2
+    assert "no row of the file is so called" in nothing.stderr

@@ -1,0 +1,106 @@
+"""The published sets as samples, their figures, and the table of them."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from benchmarks.quality.score import scored
+from benchmarks.quality.sets import sample
+from benchmarks.quality.table import mean, tables
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Two labels with 8 texts in each split, in the sets' own form; xsid with one more label."""
+
+    def write(name: str, rows: list[dict[str, Any]]) -> None:
+        path = tmp_path / f"{name}.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("\n".join(map(json.dumps, rows)) + "\n")
+
+    write(
+        "clinc150/bank",
+        [
+            {"text": f"{split} {label} {i}", "label": label, "split": split}
+            for split in ("train", "val", "test")
+            for label in ("pay", "owe")
+            for i in range(8)
+        ],
+    )
+    write(
+        "xsid/xsid",
+        [
+            {"text": f"{lang} {split}", "label": label, "split": split, "lang": lang}
+            for split in ("dev", "test")
+            for lang in ("en", "zh", "id")
+            for label in ("play", "stop" if split == "test" else "play")
+        ],
+    )
+    return tmp_path
+
+
+def test_so_many_examples_a_class_are_drawn_the_same_for_the_same_seed(data: Path) -> None:
+    drawn = sample(data, "clinc150/bank", 3, seed=1)
+    assert drawn == sample(data, "clinc150/bank", 3, seed=1)
+    assert drawn != sample(data, "clinc150/bank", 3, seed=2)
+    for split, count in (("train", 3), ("val", 3), ("test", 8)):
+        labels = Counter(row["label"] for row in drawn.splits[split])
+        assert labels == {"pay": count, "owe": count}
+        assert all(row["text"].startswith(split) for row in drawn.splits[split])
+
+
+def test_xsid_is_learnt_in_english_and_judged_in_languages_on_what_was_taught(data: Path) -> None:
+    splits = sample(data, "xsid/xsid").splits
+    assert {row["lang"] for row in splits["train"]} == {"en"}
+    assert {(row["lang"], row["label"]) for row in splits["test"]} == {
+        ("en", "play"),
+        ("zh", "play"),
+    }
+
+
+def test_files_hold_the_rows_of_their_splits(data: Path, tmp_path: Path) -> None:
+    drawn = sample(data, "clinc150/bank", 2)
+    files = drawn.write(tmp_path / "written")
+    rows = [json.loads(line) for line in Path(files["val"]).read_text().splitlines()]
+    assert [row["text"] for row in rows] == [row["text"] for row in drawn.splits["val"]]
+    assert "split" not in rows[0]
+
+
+def test_figures_have_the_error_that_chance_makes() -> None:
+    wanted = np.zeros(400, int)
+    given = np.array([1] * 40 + [0] * 360)
+    found = scored("accuracy", wanted, given)
+    assert found["value"] == pytest.approx(0.9)
+    assert found["error"] == pytest.approx(np.sqrt(0.9 * 0.1 / 400), rel=0.1)
+    halves = scored("macro_f1", np.array([0, 0, 1, 1]), np.array([0, 0, 1, 0]))
+    assert halves["value"] == pytest.approx((0.8 + 2 / 3) / 2)
+
+
+def run(value: float, error: float = 0.01, **place: Any) -> dict[str, Any]:
+    usual = {"set": "clinc150/banking", "shots": 3, "seed": 0, "method": "ours", "part": ""}
+    return {**usual, "metric": "accuracy", "value": value, "error": error, **place}
+
+
+def test_the_mean_over_sets_is_of_their_means_over_seeds() -> None:
+    found = mean([[run(0.8), run(0.9)], [run(0.95)]])
+    assert found.value == pytest.approx(0.9)
+    assert found.error == pytest.approx(np.hypot(0.05, 0.01) / 2)
+
+
+def test_a_mean_stands_only_where_every_set_has_been_measured() -> None:
+    results = [run(0.8, set=f"clinc150/{name}") for name in ("banking", "travel", "work")]
+    results += [run(0.7, method="probe")]
+    printed = io.StringIO()
+    Console(width=120, file=printed).print(tables(results))
+    lines = {line.split("  ")[0]: line for line in printed.getvalue().splitlines() if line}
+    assert "80.0" in lines["clinc150, mean of 3 domains"]
+    assert "70.0" not in lines["clinc150, mean of 3 domains"]
+    assert "70.0" in lines["banking"]
