@@ -71,7 +71,8 @@ def tables(results: Sequence[Mapping[str, Any]]) -> Table:
     def add(title: str, shots: int | None, places: Sequence[tuple[str, int | None, str]]) -> None:
         cells = []
         for name in called:
-            runs = [by_place[place][name] for place in places if name in by_place[place]]
+            found = [by_place[place] for place in places if place in by_place]
+            runs = [methods[name] for methods in found if name in methods]
             whole = len(runs) == len(places)
             cells.append(str(mean(runs)) if runs and whole else "")
         if any(cells):
