@@ -161,7 +161,7 @@ def test_a_row_that_fails_is_said_and_the_others_are_not_lost(
     done = command("--json", tmp_path / "found.json")
     assert done.exit_code == 1
     assert "FAILED" in done.stdout
-    assert "RuntimeError: no such layer" in done.stdout
+    assert "RuntimeError: no such layer" in " ".join(done.stdout.split())
     first, second = json.loads((tmp_path / "found.json").read_text())
     assert (first["ratio"], first["meets"]) == (None, False)
     assert (second["ratio"], second["meets"]) == (0.5, True)
