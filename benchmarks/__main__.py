@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+
+from .machine import undisturbed
 
 ROUNDS, QUICK_ROUNDS = 15, 5
 
@@ -50,10 +51,7 @@ def main(
     ] = None,
 ) -> None:
     """Measure how fast, small and exact the engines are, beside named peers."""
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    # PEFT asks transformers for it by its old name.
-    warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+    undisturbed()
     from . import report
     from .bench import Options
     from .rows import ROWS

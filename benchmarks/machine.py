@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import os
 import platform
+import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 PACKAGES = ("adapter-platform", "torch", "transformers", "peft", "numpy", "polylora", "adapters")
+
+
+def undisturbed() -> None:
+    """Nothing is asked of the Hub, and a tokenizer takes no threads from what is measured."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    # PEFT asks transformers for it by its old name.
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
 
 
 def facts(threads: int) -> dict[str, Any]:

@@ -50,10 +50,7 @@ def check(
     ],
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
-    kind: Annotated[
-        options.SchemeKind | None,
-        typer.Option("--kind", help="What labels are, where the data does not make it plain."),
-    ] = None,
+    kind: options.LabelKind = None,
     label_errors: Annotated[
         bool,
         typer.Option(

@@ -37,6 +37,15 @@ Name = Annotated[
         show_default=False,
     ),
 ]
+Trainable = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="The adapter's name; a domain's name brings its own data and recipe.",
+        autocompletion=complete.trainable,
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Data = Annotated[
     list[str],
@@ -83,12 +92,51 @@ Device = Annotated[
 ]
 
 
+TrainingBase = Annotated[
+    str | None,
+    typer.Option(
+        "--base",
+        metavar="ID",
+        help="The base: a name, a directory or a Hub id.",
+        autocompletion=complete.bases,
+    ),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        metavar="P",
+        help="Recipe to start from: default, fast or seed.",
+        autocompletion=complete.presets,
+    ),
+]
+RecipeFile = Annotated[
+    Path | None,
+    typer.Option("--recipe", metavar="FILE", help="Recipe settings in TOML or JSON."),
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="One recipe setting, over the file's: --set epochs=5 --set peft.r=4.",
+        show_default=False,
+    ),
+]
+
+
 class SchemeKind(StrEnum):
     """How labels relate to texts."""
 
     single = "single"
     multi = "multi"
     hierarchical = "hierarchical"
+
+
+LabelKind = Annotated[
+    SchemeKind | None,
+    typer.Option("--kind", help="What labels are, where the data does not make it plain."),
+]
 
 
 def kind_name(kind: SchemeKind | None) -> Kind | None:

@@ -10,12 +10,13 @@ import json
 import os
 import shutil
 import tempfile
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from ..machine import undisturbed
 
 METHODS = ("tfidf", "probe", "full", "ours")
 WHOLE = ("goemotions/goemotions", "crosswoz/crosswoz_domain", "xsid/xsid", "it_tickets/it_tickets")
@@ -47,10 +48,7 @@ def main(
     threads: Annotated[int, typer.Option(min=1, help="torch's threads.")] = os.cpu_count() or 1,
 ) -> None:
     """Learns the data sets by several methods, and says how good each is on the test split."""
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    # PEFT asks transformers for it by its old name.
-    warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+    undisturbed()
     from adapter_platform.core.training.recipe import parse_setting
     from adapter_platform.plugins import open_platform
 

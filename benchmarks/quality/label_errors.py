@@ -3,12 +3,13 @@ of those found are wrong, where a share of a clinc150 domain's labels has been p
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from ..machine import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +28,7 @@ def main(
     seeds: Annotated[int, typer.Option(min=1, help="Draws of which.")] = 5,
 ) -> None:
     """Put labels wrong, look for them, and print the mean over the draws."""
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    undisturbed()
     import numpy as np
 
     from adapter_platform.core.care.folds import deal

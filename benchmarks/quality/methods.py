@@ -10,17 +10,17 @@ kept as soon as it is there and is not repeated, so a run may be stopped and gon
 from __future__ import annotations
 
 import json
-import os
-import random
 import tempfile
 import time
 import warnings
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from ..machine import undisturbed
+from .sets import Sample, few, read
 
 Object = dict[str, Any]
 
@@ -68,8 +68,7 @@ def main(
         return
     if data is None:
         raise typer.BadParameter("the folder of data sets is missing")
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    undisturbed()
     warnings.simplefilter("ignore")  # PEFT's, one by one in the tests
     from adapter_platform.plugins import open_platform
 
@@ -77,7 +76,7 @@ def main(
     found = _read(json_file)
     done = {(r["method"], r["learning_rate"]) for r in found if settings.items() <= r.items()}
     with tempfile.TemporaryDirectory() as scratch:
-        files = few(data / "clinc150" / f"{domain}.jsonl", shots, Path(scratch))
+        files = drawn(data, f"clinc150/{domain}", shots).write(Path(scratch))
         with open_platform(store=Path(scratch, "store"), base=base, threads=threads) as platform:
             for method in only or methods():
                 for rate in OWN_RATES.get(method, RATES):
@@ -101,25 +100,10 @@ def methods() -> list[str]:
     return sorted({*names, "DORA"} - LEFT_OUT.keys())
 
 
-def few(path: Path, shots: int, directory: Path) -> dict[str, str]:
+def drawn(data: Path, name: str, shots: int) -> Sample:
     """So many examples a class to train on, drawn by a fixed seed; validation and test whole."""
-    splits: dict[str, list[Object]] = defaultdict(list)
-    for line in path.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        splits[row["split"]].append({"text": row["text"], "label": row["label"]})
-    by_label: dict[str, list[Object]] = defaultdict(list)
-    for row in splits["train"]:
-        by_label[row["label"]].append(row)
-    dice = random.Random(0)
-    splits["train"] = [
-        row for name in sorted(by_label) for row in dice.sample(by_label[name], shots)
-    ]
-    files = {}
-    for split in ("train", "val", "test"):
-        file = directory / f"{split}.jsonl"
-        file.write_text("\n".join(map(json.dumps, splits[split])), encoding="utf-8")
-        files[split] = str(file)
-    return files
+    splits = read(data, name)
+    return Sample(name, shots, 0, {**splits, "train": few(splits["train"], shots, 0)})
 
 
 def measured(platform: Any, method: str, rate: float, files: Mapping[str, str]) -> Object:

@@ -21,6 +21,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
+from ..machine import undisturbed
+from .sets import CLINC, OUT, read
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -29,7 +32,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating[Any]]
 
-NONE = "oos"
 RESAMPLES = 1000
 CHUNK = 1024
 
@@ -42,6 +44,7 @@ def main(
     crowd: Annotated[int, typer.Option(help="Time a choice among so many adapters.")] = 0,
 ) -> None:
     """Measures routing over the ten domains of clinc150 and its out-of-scope texts."""
+    undisturbed()
     from adapter_platform.core.routing.index import Index
     from adapter_platform.core.routing.profile import Profile, sample
 
@@ -49,19 +52,19 @@ def main(
         time_crowd(crowd)
         return
     began = perf_counter()
-    domains = {path.stem: path for path in sorted((data / "clinc150").glob("*.jsonl"))}
-    outside = [text.text for text in read(domains.pop(NONE), "test")]
+    domains = [examples(data, name) for name in CLINC]
+    outside = [example.text for example in examples(data, OUT)["test"]]
     features = reader(base)
     profiles = []
-    for path in domains.values():
-        train = read(path, "train")
+    for of_domain in domains:
+        train = of_domain["train"]
         picked = [train[i] for i in sample(train)]
         states = features([example.text for example in picked])
         profiles.append(Profile.of(states, [example.labels for example in picked]))
     index = Index([profile.digest() for profile in profiles], profiles.__getitem__)
-    texts = [[example.text for example in read(path, "test")] for path in domains.values()]
-    wanted = np.repeat(np.arange(len(texts)), [len(of_domain) for of_domain in texts])
-    inside = index.nearest(features([text for of_domain in texts for text in of_domain]))
+    tests = [of_domain["test"] for of_domain in domains]
+    wanted = np.repeat(np.arange(len(tests)), [len(test) for test in tests])
+    inside = index.nearest(features([example.text for test in tests for example in test]))
     found = judge(inside, wanted, index.nearest(features(outside)), reject)
     for name, (value, low, high) in found.items():
         print(f"{name:44} {value:.4f}  ({low:.4f} to {high:.4f})")
@@ -131,12 +134,14 @@ def time_crowd(count: int) -> None:
             print(f"chosen for {texts} of new texts: {1000 * (perf_counter() - began):.1f} ms")
 
 
-def read(path: Path, split: str) -> list[Example]:
-    """The examples of one split of a JSON Lines file."""
+def examples(data: Path, name: str) -> dict[str, list[Example]]:
+    """The examples of a set by split."""
     from adapter_platform.core.examples import Example
 
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [Example(row["text"], (str(row["label"]),)) for row in rows if row["split"] == split]
+    return {
+        split: [Example(row["text"], (row["label"],)) for row in rows]
+        for split, rows in read(data, name).items()
+    }
 
 
 def reader(base_id: str) -> Callable[[Sequence[str]], NDArray[np.float32]]:

@@ -12,7 +12,6 @@ import json
 import os
 import re
 import tempfile
-import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,19 +23,21 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ..machine import undisturbed
+from .sets import CLINC, OUT, Row, Sample, read
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from adapter_platform.core.labels import LabelScheme
     from adapter_platform.core.platform import Platform
     from adapter_platform.core.store.source import AdapterSource
 
     Floats = NDArray[np.floating[Any]]
 
-FOLDER = "clinc150"
-OUT = "oos"
 HELD_OUT = 5  # intents of a domain that its second adapter does not learn
 ERROR = 0.05  # among answered
-BINS = 15
+KINDS = {"far": "out of scope", "near": "near"}
 RESAMPLES = 500
 
 
@@ -57,20 +58,16 @@ def main(
     threads: Annotated[int, typer.Option(min=1, help="torch's threads.")] = os.cpu_count() or 1,
 ) -> None:
     """Measure the scores that say whether a text is in an adapter's scope."""
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    # PEFT asks transformers for it by its old name.
-    warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+    undisturbed()
     from adapter_platform.plugins import open_platform
 
-    folder = data / FOLDER
-    domains = domain or sorted(p.stem for p in folder.glob("*.jsonl") if p.stem != OUT)
+    names = [f"clinc150/{name}" for name in domain] if domain else CLINC
     with tempfile.TemporaryDirectory(prefix="scope-") as scratch:
         place = (store or Path(scratch)) / re.sub(r"\W+", "-", base)
         measured: list[dict[str, Any]] = []
         with open_platform(store=place / "store", base=base, threads=threads) as platform:
-            bench = Bench(platform, place, folder)
-            for name in domains:
+            bench = Bench(platform, place, data)
+            for name in names:
                 for drawn in seed or [0]:
                     typer.echo(f"{name}, seed {drawn}", err=True)
                     measured += bench.far(name, drawn)
@@ -87,111 +84,89 @@ def main(
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """A labelled text and the part of the data that it is in."""
-
-    text: str
-    label: str
-    split: str
-
-
-@dataclass(frozen=True, slots=True)
 class Bench:
     """Trains adapters, or finds them trained, and measures them.
 
     Args:
         place: where training data and pooled states are kept.
-        folder: CLINC150.
+        data: the folder of data sets.
     """
 
     platform: Platform
     place: Path
-    folder: Path
+    data: Path
 
-    def far(self, domain: str, seed: int) -> Iterator[dict[str, Any]]:
+    def far(self, name: str, seed: int) -> Iterator[dict[str, Any]]:
         """The domain's test texts beside the out-of-scope ones."""
-        texts = read(self.folder / f"{domain}.jsonl")
-        out = [t for t in read(self.folder / f"{OUT}.jsonl") if t.split == "test"]
-        return self._measured(f"{domain}-{seed}", domain, seed, texts, out, "out of scope")
+        out = read(self.data, OUT)["test"]
+        return self._measured("far", Sample(name, None, seed, read(self.data, name)), out)
 
-    def near(self, domain: str, seed: int) -> Iterator[dict[str, Any]]:
+    def near(self, name: str, seed: int) -> Iterator[dict[str, Any]]:
         """The test texts of ten intents beside those of the five that were never seen."""
-        texts = read(self.folder / f"{domain}.jsonl")
-        labels = sorted({t.label for t in texts})
+        splits = read(self.data, name)
+        labels = sorted({row["label"] for row in splits["train"]})
         held = set(np.random.default_rng(seed).permutation(labels)[:HELD_OUT].tolist())
-        inside = [t for t in texts if t.label not in held]
-        out = [t for t in texts if t.label in held and t.split == "test"]
-        return self._measured(f"{domain}-{seed}-near", domain, seed, inside, out, "near")
+        out = [row for row in splits["test"] if row["label"] in held]
+        inside = {
+            split: [row for row in rows if row["label"] not in held]
+            for split, rows in splits.items()
+        }
+        return self._measured("near", Sample(name, None, seed, inside), out)
 
-    def _measured(
-        self,
-        name: str,
-        domain: str,
-        seed: int,
-        texts: Sequence[Text],
-        out: Sequence[Text],
-        what: str,
-    ) -> Iterator[dict[str, Any]]:
+    def _measured(self, what: str, inside: Sample, out: Sequence[Row]) -> Iterator[dict[str, Any]]:
         from .scope_scores import SCORES, Known
 
-        source = self._adapter(name, seed, texts)
+        source = self._adapter(what, inside)
         scheme = source.manifest.scheme
-        parts = {part: [t for t in texts if t.split == part] for part in ("train", "val", "test")}
-        states = {part: self._states(source, part, of) for part, of in parts.items()}
+        states = {part: self._states(source, part, of) for part, of in inside.splits.items()}
         beyond = self._states(source, "out", out)
-        wanted = {p: np.array(scheme.indices([t.label for t in of])) for p, of in parts.items()}
+        wanted = {
+            part: np.array(scheme.indices([row["label"] for row in of]))
+            for part, of in inside.splits.items()
+        }
         head = load_head(source)
         temperature = source.manifest.calibration.temperature
         known = Known(scheme, states["train"], wanted["train"], states["val"], head, temperature)
         logits = known.logits(states["test"])
         right = logits.argmax(axis=1) == wanted["test"]
-        about = {"domain": domain, "seed": seed}
+        about = {"domain": inside.name.split("/")[1], "seed": inside.seed}
         scores = {score: make(known) for score, make in SCORES.items()}
         scores["scope"] = published(source)
         for score, of in scores.items():
-            yield {**about, "what": f"{what}: AUROC", "score": score} | auroc(
+            yield {**about, "what": f"{KINDS[what]}: AUROC", "score": score} | auroc(
                 of(states["test"]), of(beyond)
             )
         for score, of in scores.items():
             covered = coverage(of(states["test"]), right, of(beyond))
-            yield {**about, "what": f"{what}: coverage", "score": score, "value": covered}
+            yield {**about, "what": f"{KINDS[what]}: coverage", "score": score, "value": covered}
         if what == "near":
             return
         yield {**about, "what": "accuracy", "score": "the adapter", "value": float(right.mean())}
         plain = head.logits(states["test"])
         val = head.logits(states["val"])
         for how, rows in calibrations(scheme, val, wanted["val"], plain).items():
-            error = expected_calibration_error(scheme.probabilities(rows), wanted["test"])
+            error = calibration_error(scheme, rows, inside.splits["test"])
             yield {**about, "what": "ECE", "score": how, "value": error}
 
-    def _adapter(self, name: str, seed: int, texts: Sequence[Text]) -> AdapterSource:
+    def _adapter(self, what: str, inside: Sample) -> AdapterSource:
         from adapter_platform.core.errors import AdapterNotFound
 
+        name = f"{inside.name.split('/')[1]}-{inside.seed}-{what}"
         try:
             return self.platform.resolve(name)
         except AdapterNotFound:
-            self.place.mkdir(parents=True, exist_ok=True)
-            file = self.place / f"{name}.jsonl"
-            rows = [{"text": t.text, "label": t.label, "split": t.split} for t in texts]
-            file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-            settings = {"seed": seed}
-            self.platform.train(name, f"jsonl:{file}", settings=settings, allow_worse=True)
+            files, settings = inside.write(self.place / name), {"seed": inside.seed}
+            self.platform.train(name, files, settings=settings, allow_worse=True)
             return self.platform.resolve(name)
 
-    def _states(self, source: AdapterSource, part: str, texts: Sequence[Text]) -> Floats:
+    def _states(self, source: AdapterSource, part: str, rows: Sequence[Row]) -> Floats:
         """``(texts, hidden)``, computed once for an adapter."""
         file = self.place / "states" / f"{source.content_hash[:16]}-{part}.npy"
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
             reference = source.manifest.reference
-            np.save(file, self.platform.pooled([t.text for t in texts], reference))
+            np.save(file, self.platform.pooled([row["text"] for row in rows], reference))
         return np.asarray(np.load(file))
-
-
-def read(file: Path) -> list[Text]:
-    """The rows of a file of CLINC150."""
-    rows = map(json.loads, file.read_text(encoding="utf-8").splitlines())
-    return [Text(row["text"], row["label"], row["split"]) for row in rows]
 
 
 def load_head(source: AdapterSource) -> Any:
@@ -238,15 +213,14 @@ def coverage(inside: Floats, right: NDArray[np.bool_], outside: Floats) -> float
     return float(answered[met].max()) if met.any() else 0.0
 
 
-def expected_calibration_error(probabilities: Floats, wanted: NDArray[np.int64]) -> float:
-    """ECE over fifteen bins of equal width (Guo et al. 2017, section 2)."""
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == wanted
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    gaps = [
-        abs(confidence[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean()
-        for b in np.unique(bins)
-    ]
-    return float(np.sum(gaps))
+def calibration_error(scheme: LabelScheme, logits: Floats, rows: Sequence[Row]) -> float:
+    """ECE, as `adapters eval` has it."""
+    from adapter_platform.core.examples import Example
+    from adapter_platform.core.training.reliability import reliability
+    from adapter_platform.core.training.verdicts import Verdicts
+
+    examples = [Example(row["text"], (row["label"],)) for row in rows]
+    return reliability(Verdicts.of(scheme.probabilities(logits), examples, scheme))["ece"]
 
 
 def calibrations(

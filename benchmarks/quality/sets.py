@@ -25,6 +25,8 @@ CLINC = tuple(
         *("meta", "small_talk", "travel", "utility", "work"),
     )
 )
+OUT = "clinc150/oos"
+"""What belongs to none of those domains."""
 FEW_SHOT = ("clinc150/banking", "clinc150/travel", "clinc150/work")
 SPLITS: Mapping[str, Mapping[str, Split]] = {
     "crosswoz": {"val": "train"},  # it is published without training texts
@@ -48,7 +50,7 @@ class Sample:
     name: str
     shots: int | None
     seed: int
-    splits: Mapping[str, tuple[Row, ...]]
+    splits: Mapping[str, Sequence[Row]]
 
     def write(self, folder: Path) -> dict[str, str]:
         """A JSONL file a split; their paths."""
@@ -93,11 +95,12 @@ def sample(data: Path, name: str, shots: int | None = None, seed: int = 0) -> Sa
         ]
     if shots is not None:
         for split in ("train", "val"):
-            splits[split] = _few(splits[split], shots, seed)
+            splits[split] = few(splits[split], shots, seed)
     return Sample(name, shots, seed, {split: tuple(rows) for split, rows in splits.items()})
 
 
-def _few(rows: Iterable[Row], shots: int, seed: int) -> list[Row]:
+def few(rows: Iterable[Row], shots: int, seed: int) -> list[Row]:
+    """So many rows of each label, drawn by the seed."""
     by_label: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_label[row["label"]].append(row)

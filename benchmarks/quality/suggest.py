@@ -7,11 +7,12 @@ texts that are added to them, or none at all in the cold start; the test accurac
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from ..machine import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,8 +39,7 @@ def main(
     seeds: Annotated[int, typer.Option(min=1, help="Draws of the first texts.")] = 5,
 ) -> None:
     """Add texts by suggestion and at random, and print the probe's test accuracy."""
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    undisturbed()
     import numpy as np
 
     from adapter_platform.core.examples import SPLITS, load_examples

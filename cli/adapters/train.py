@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .. import complete, options, output
+from .. import options, output
 from ..group import INTERRUPTED
 from ..progress import shown_progress
 from ..render.evaluation import baselines, per_class
@@ -26,53 +26,15 @@ EXAMPLE_CELLS = 80  # a longer text makes no line to copy
 
 def train(
     ctx: typer.Context,
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME",
-            help="The adapter's name; a domain's name brings its own data and recipe.",
-            autocompletion=complete.trainable,
-            show_default=False,
-        ),
-    ],
+    name: options.Trainable,
     data: options.Data = [],  # noqa: B006 - typer copies it, and shows a tuple's type oddly
-    base: Annotated[
-        str | None,
-        typer.Option(
-            "--base",
-            metavar="ID",
-            help="The base: a name, a directory or a Hub id.",
-            autocompletion=complete.bases,
-        ),
-    ] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            "--preset",
-            metavar="P",
-            help="Recipe to start from: default, fast or seed.",
-            autocompletion=complete.presets,
-        ),
-    ] = None,
-    recipe: Annotated[
-        Path | None,
-        typer.Option("--recipe", metavar="FILE", help="Recipe settings in TOML or JSON."),
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="One recipe setting, over the file's: --set epochs=5 --set peft.r=4.",
-            show_default=False,
-        ),
-    ] = None,
+    base: options.TrainingBase = None,
+    preset: options.Preset = None,
+    recipe: options.RecipeFile = None,
+    set_: options.Changes = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
-    kind: Annotated[
-        options.SchemeKind | None,
-        typer.Option("--kind", help="What labels are, where the data does not make it plain."),
-    ] = None,
+    kind: options.LabelKind = None,
     promote: Annotated[
         bool,
         typer.Option("--promote/--no-promote", help="Whether the new version becomes current."),

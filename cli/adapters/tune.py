@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .. import complete, options, output
+from .. import options, output
 from ..group import INTERRUPTED
 from ..progress import shown_progress
 from ..render.figures import count, duration, percent
@@ -24,15 +24,7 @@ if TYPE_CHECKING:
 
 def tune(
     ctx: typer.Context,
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME",
-            help="The adapter's name; a domain's name brings its own data and recipe.",
-            autocompletion=complete.trainable,
-            show_default=False,
-        ),
-    ],
+    name: options.Trainable,
     data: options.Data = [],  # noqa: B006 - typer copies it, and shows a tuple's type oddly
     trials: Annotated[
         int,
@@ -67,43 +59,13 @@ def tune(
     publish: Annotated[
         bool, typer.Option("--publish", help="Train with the best recipe and publish it at once.")
     ] = False,
-    base: Annotated[
-        str | None,
-        typer.Option(
-            "--base",
-            metavar="ID",
-            help="The base: a name, a directory or a Hub id.",
-            autocompletion=complete.bases,
-        ),
-    ] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            "--preset",
-            metavar="P",
-            help="Recipe to search around: default, fast or seed.",
-            autocompletion=complete.presets,
-        ),
-    ] = None,
-    recipe: Annotated[
-        Path | None,
-        typer.Option("--recipe", metavar="FILE", help="Its settings in TOML or JSON."),
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="One of its settings, over the file's: --set peft_method=IA3.",
-            show_default=False,
-        ),
-    ] = None,
+    base: options.TrainingBase = None,
+    preset: options.Preset = None,
+    recipe: options.RecipeFile = None,
+    set_: options.Changes = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
-    kind: Annotated[
-        options.SchemeKind | None,
-        typer.Option("--kind", help="What labels are, where the data does not make it plain."),
-    ] = None,
+    kind: options.LabelKind = None,
     json: options.Json = False,
 ) -> None:
     """Search recipe settings: train by several, judge each on the validation texts.

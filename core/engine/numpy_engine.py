@@ -26,7 +26,7 @@ from .lora import Lora, LoraReader
 from .numpy_forward import NumpyBert, apply_heads, encode
 from .owner import closed
 from .packing import cut, lay_out, numbered
-from .protocol import Answer, Row
+from .protocol import Answer, Engine, Row
 from .resident import Residents
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ if hasattr(os, "register_at_fork"):
     )
 
 
-class NumpyEngine:
+class NumpyEngine(Engine):
     """One base and the LoRA adapters on it, on the CPU. Safe from any thread, and after a fork.
 
     A forward pass runs on its caller's thread. `after_adapter_loaded` is told there too, when the
@@ -97,10 +97,6 @@ class NumpyEngine:
             for manifest in loaded:
                 self._listener.after_adapter_loaded(manifest, self.name)
         return [answers[i] for i in range(len(rows))]
-
-    def logits(self, rows: Sequence[Row]) -> list[FloatArray]:
-        """The answers' ``(classes,)`` alone."""
-        return [answer.logits for answer in self.answers(rows)]
 
     def features(self, rows: Sequence[tuple[int, ...]], pooling: Pooling) -> FloatArray:
         """``(texts, hidden)`` float32: what the bare base makes of rows of tokens, pooled.

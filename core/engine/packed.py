@@ -27,7 +27,7 @@ from .forward import Buffers, Gathered, Strips, apply_heads, encode
 from .lora import LoraReader
 from .owner import Owner
 from .packing import cut, lay_out, numbered
-from .protocol import Answer, Row
+from .protocol import Answer, Engine, Row
 from .resident import Residents
 from .torch_weights import TorchBert, TorchLora
 
@@ -59,7 +59,7 @@ class _Call:
     done: Future[None] = field(default_factory=Future)
 
 
-class PackedEngine:
+class PackedEngine(Engine):
     """One base and the LoRA adapters on it. Safe to call from any thread, and after a fork.
 
     The base is read by the first call. `after_adapter_loaded` is told on the thread of the caller
@@ -127,10 +127,6 @@ class PackedEngine:
             for manifest in loaded:
                 self._listener.after_adapter_loaded(manifest, self.name)
         return [answers[i] for i in range(len(rows))]
-
-    def logits(self, rows: Sequence[Row]) -> list[FloatArray]:
-        """The answers' ``(classes,)`` alone."""
-        return [answer.logits for answer in self.answers(rows)]
 
     def features(self, rows: Sequence[tuple[int, ...]], pooling: Pooling) -> FloatArray:
         """``(texts, hidden)`` float32: what the bare base makes of rows of tokens, pooled.

@@ -30,7 +30,7 @@ from .encoder import length_batches, load_encoder, pad, pooled
 from .forks import renew_in_child
 from .owner import Owner
 from .peft_groups import Group, Place, check_supported, place
-from .protocol import Answer, Row
+from .protocol import Answer, Engine, Row
 from .published import check_files, read_config, read_head
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class _Unload:
     done: Future[None]
 
 
-class PeftEngine:
+class PeftEngine(Engine):
     """One base and the PEFT adapters on it. Safe to call from any thread, and after a fork.
 
     The base is loaded by the first call. `after_adapter_loaded` is told on the thread of the caller
@@ -156,10 +156,6 @@ class PeftEngine:
         finally:
             for manifest in call.loaded:
                 self._listener.after_adapter_loaded(manifest, self.name)
-
-    def logits(self, rows: Sequence[Row]) -> list[FloatArray]:
-        """The answers' ``(classes,)`` alone."""
-        return [answer.logits for answer in self.answers(rows)]
 
     def features(self, rows: Sequence[tuple[int, ...]], pooling: Pooling) -> FloatArray:
         """``(texts, hidden)`` float32: what the bare base makes of rows of tokens, pooled.

@@ -56,7 +56,7 @@ class Engine(Protocol):
 
     def logits(self, rows: Sequence[Row]) -> list[FloatArray]:
         """The answers' ``(classes,)`` alone."""
-        ...
+        return [answer.logits for answer in self.answers(rows)]
 
     def features(self, rows: Sequence[tuple[int, ...]], pooling: Pooling) -> FloatArray:
         """``(texts, hidden)`` float32: what the bare base makes of rows of tokens, pooled.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.quality.methods import LEFT_OUT, few, methods, table
+from benchmarks.quality.methods import LEFT_OUT, drawn, methods, table
 
 
 def row(method: str, rate: float, val: float, test: float, **more: Any) -> dict[str, Any]:
@@ -75,9 +75,8 @@ def test_so_many_examples_a_class_are_drawn_and_the_other_splits_stay(
         for label in "ab"
         for i in range(n)
     ]
-    path = tmp_path / "set.jsonl"
-    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    files = few(path, shots, tmp_path)
-    assert few(path, shots, tmp_path) == files
+    (tmp_path / "set.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    files = drawn(tmp_path, "set", shots).write(tmp_path / "drawn")
+    assert drawn(tmp_path, "set", shots) == drawn(tmp_path, "set", shots)
     counts = {s: len(Path(f).read_text().splitlines()) for s, f in files.items()}
     assert counts == {"train": 2 * shots, "val": 4, "test": 8}
