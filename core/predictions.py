@@ -24,11 +24,12 @@ class Routing:
     """How ``auto`` found the adapter for a text, or found that it belongs to none.
 
     Attributes:
-        nearest: the adapter whose training texts are nearest to the text.
-        similarity: to them, as `routing.index` has it: a cosine in the base's features, centred
-            over all adapters; -1 to 1.
-        typicality: the share of them that are farther from the others of them than the text is; 0
-            to 1. Below a small share the text belongs to no adapter.
+        nearest: the adapter whose kind of text it is, if it is any's.
+        similarity: to its training texts, as `routing.index` has it: a cosine in the base's
+            features, centred over all adapters; -1 to 1.
+        typicality: the share of training texts, half of them that adapter's and half of all
+            adapters', that are farther from the others of their adapter than the text is; 0 to 1.
+            Below a small share the text belongs to no adapter.
         runner_up: the next adapter; None: there is no other.
         runner_up_similarity: as `similarity`, to the next adapter.
     """

@@ -48,6 +48,37 @@ def test_a_text_is_as_typical_as_its_place_among_the_adapters_own() -> None:
     assert (np.sort(index.nearest(cloud).similarities[:, 0]) > own).all()
 
 
+def test_where_two_adapters_share_a_region_what_tells_them_apart_is_learnt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    random = np.random.default_rng(3)
+    shared = random.normal(size=(2, 600, WIDTH))  # most of what sets two texts apart is noise
+    shared[:, :, 0] = 0.2 * shared[:, :, 0] + np.array([[0.6], [-0.6]])
+    far = clouds(1, texts=40, seed=5)
+    features = [*(3 + shared).astype(np.float32), far[0]]
+    kept, asked = [c[: len(c) // 2] for c in features], [c[len(c) // 2 :] for c in features]
+    x, wanted = np.concatenate(asked), np.repeat(range(3), [len(c) for c in asked])
+    learnt = index_of(kept).nearest(x)
+    monkeypatch.setattr(module, "DOUBT", 0.0)
+    nearest = index_of(kept).nearest(x)
+    assert (learnt.first == wanted).mean() > (nearest.first == wanted).mean() + 0.03
+    turned = learnt.first != nearest.first
+    assert (learnt.first[turned] == nearest.second[turned]).all()
+    np.testing.assert_allclose(
+        learnt.similarities[turned], nearest.similarities[turned, ::-1], atol=1e-5
+    )
+
+
+def test_an_adapter_of_uniform_texts_is_not_alone_in_saying_how_near_is_near_enough() -> None:
+    uniform, *others = clouds(1, spread=0.02)[0], *clouds(5, seed=1)
+    asked = clouds(1, texts=60, spread=0.1)[0][40:]  # a little farther off than its own all are
+    index = index_of([uniform, *others])
+    nearest = index.nearest(asked)
+    assert (nearest.first == 0).all()
+    assert (nearest.similarities[:, 0] < index.own(0)[0]).mean() > 0.5
+    assert (nearest.typicality > 0.02).mean() > 0.9
+
+
 def test_an_adapter_alone_is_the_nearest_and_has_no_runner_up() -> None:
     cloud = clouds(1)[0]
     nearest = index_of([cloud]).nearest(cloud[:3])
