@@ -211,7 +211,8 @@ class Index:
             np.searchsorted(known, similarities, "right") / len(known)
             for known in (own, self._everyones)
         ]
-        return np.mean(shares, axis=0, dtype=np.float32)
+        typicality: FloatArray = np.mean(shares, axis=0, dtype=np.float32)
+        return typicality
 
     def _settle(
         self, x: FloatArray, first: Integers, second: Integers, similarities: FloatArray
