@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from adapter_platform.core.training.prepare import Workshop
+    from adapter_platform.core.training.run import Outcome
 
     Logits = Mapping[str, NDArray[np.floating[Any]]]
 
@@ -104,9 +105,14 @@ def ours(task: Task) -> Learnt:
     )
     seconds = time.perf_counter() - began
     prepared, _ = task.prepared()
+    return Learnt(prepared, published_scores(task, outcome, prepared), seconds)
+
+
+def published_scores(task: Task, outcome: Outcome, prepared: Prepared) -> Scores:
+    """Of validation and test texts, by the adapter that was published, through the engine."""
     texts = {s: [e.text for e in prepared.examples(s)] for s in ("val", "test")}
     logits = {s: task.platform.logits(texts[s], outcome.manifest.reference) for s in texts}
-    return Learnt(prepared, Scores(logits, outcome.manifest.calibration), seconds)
+    return Scores(logits, outcome.manifest.calibration)
 
 
 def probe(task: Task) -> Learnt:
@@ -135,13 +141,17 @@ def tfidf(task: Task) -> Learnt:
     return Learnt(prepared, scores, time.perf_counter() - began)
 
 
-class _Whole(torch.nn.Module):
-    """An encoder that is trained whole, and a linear layer over its pooled states."""
+class PlainClassifier(torch.nn.Module):
+    """An encoder, and a linear layer over its pooled states, trained by cross-entropy alone.
 
-    def __init__(self, encoder: torch.nn.Module, classes: int, prepared: Prepared) -> None:
+    Args:
+        encoder: what of it is to be trained asks for gradients.
+    """
+
+    def __init__(self, encoder: torch.nn.Module, prepared: Prepared) -> None:
         super().__init__()
-        self.encoder = encoder.requires_grad_(True)
-        self.head = torch.nn.Linear(prepared.base.hidden_size, classes)
+        self.encoder = encoder
+        self.head = torch.nn.Linear(prepared.base.hidden_size, len(prepared.scheme.classes))
         self._pooling = prepared.pooling
         multi = prepared.scheme.kind == "multi"
         self._loss = torch.nn.BCEWithLogitsLoss() if multi else torch.nn.CrossEntropyLoss()
@@ -153,6 +163,14 @@ class _Whole(torch.nn.Module):
         logits = self.head(pooled(self.encoder, input_ids, attention_mask, self._pooling))
         return {"loss": self._loss(logits, labels.float() if self._multi else labels)}
 
+    def scores(self, prepared: Prepared, workshop: Workshop) -> Scores:
+        """Of validation and test texts."""
+        self.eval()
+        states = _states(self.encoder, prepared, workshop)
+        weight, bias = (t.detach().numpy() for t in (self.head.weight, self.head.bias))
+        logits = {split: states[split] @ weight.T + bias for split in ("val", "test")}
+        return Scores.of(logits, prepared)
+
 
 def full(task: Task) -> Learnt:
     """Full fine-tuning of the same base by the plain Trainer, dynamic padding, same pooling."""
@@ -160,7 +178,7 @@ def full(task: Task) -> Learnt:
     prepared, workshop = task.prepared()
     set_seed(task.sample.seed)
     encoder = load_encoder(prepared.base, workshop.device)
-    model = _Whole(encoder, len(prepared.scheme.classes), prepared)
+    model = PlainClassifier(encoder.requires_grad_(True), prepared)
     per_class = len(prepared.rows["train"]) / len(prepared.scheme.classes)
     fit_plainly(
         model,
@@ -169,17 +187,20 @@ def full(task: Task) -> Learnt:
         rate=FULL_RATE,
         seed=task.sample.seed,
     )
-    model.eval()
-    states = _states(model.encoder, prepared, workshop)
-    weight, bias = (t.detach().numpy() for t in (model.head.weight, model.head.bias))
-    logits = {split: states[split] @ weight.T + bias for split in ("val", "test")}
-    return Learnt(prepared, Scores.of(logits, prepared), time.perf_counter() - began)
+    return Learnt(prepared, model.scores(prepared, workshop), time.perf_counter() - began)
 
 
 def fit_plainly(
-    model: torch.nn.Module, prepared: Prepared, *, epochs: int, rate: float, seed: int
+    model: torch.nn.Module,
+    prepared: Prepared,
+    *,
+    epochs: int,
+    rate: float,
+    seed: int,
+    batch_size: int = 32,
 ) -> None:
-    """transformers' Trainer as its users have it: texts in any order, each batch padded."""
+    """transformers' Trainer as its users have it: texts in any order, each batch padded to its
+    longest."""
 
     def collate(picks: Sequence[int]) -> dict[str, torch.Tensor]:
         rows = [prepared.rows["train"][i] for i in picks]
@@ -190,7 +211,7 @@ def fit_plainly(
     arguments = TrainingArguments(
         output_dir=tempfile.gettempdir(),  # nothing is written there
         use_cpu=not torch.cuda.is_available(),
-        per_device_train_batch_size=32,
+        per_device_train_batch_size=batch_size,
         num_train_epochs=epochs,
         learning_rate=rate,
         weight_decay=0.01,

@@ -1,0 +1,170 @@
+"""``python -m benchmarks.quality.speed DATA``: how fast a training is, beside the plain Trainer.
+
+The peer is PEFT's LoRA of the same rank, scaling, dropout and target modules, on every layer, with
+a linear head and cross-entropy, under transformers' Trainer as it comes: the same texts, batch
+size, epochs and learning rate, and each batch padded to its longest text. Ours is the default
+recipe as ``platform adapters train`` runs it. The two take turns. The clock of each runs while it
+trains: ours from before its frozen layers read the texts to the last step, the peer's over
+``Trainer.train``. Neither is charged for reading files, tokenisation, or judging what it has
+learnt. Accuracy is that of the test texts, by the head that each ends with.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..machine import facts, undisturbed
+from ..timing import bootstrap
+
+if TYPE_CHECKING:
+    from .learners import Task
+
+    Run = Callable[[Task], tuple[float, Any]]
+
+MUST, AIM = 1.3, 2.0
+
+
+class Stopwatch:
+    """A training's progress, of which it keeps how long the training steps took."""
+
+    seconds: float
+    _began = 0.0
+
+    def say(self, message: str) -> None:
+        """Steps begin after their time has been estimated, and end by saying what they took."""
+        if ", about " in message:
+            self._began = time.perf_counter()
+        elif message.startswith("trained "):
+            self.seconds = time.perf_counter() - self._began
+
+    def advance(self, done: int, total: int, note: str) -> None:
+        """Of no interest."""
+
+
+def ours(task: Task) -> tuple[float, Any]:
+    """Seconds of training, and what came of it."""
+    from .learners import Learnt, published_scores
+
+    watch = Stopwatch()
+    outcome = task.platform.train(
+        task.name,
+        task.files,
+        settings={"seed": task.sample.seed, **task.settings},
+        allow_worse=True,
+        progress=watch,
+    )
+    prepared, _ = task.prepared()
+    return watch.seconds, Learnt(prepared, published_scores(task, outcome, prepared), watch.seconds)
+
+
+def plain(task: Task) -> tuple[float, Any]:
+    """The same of the peer."""
+    from transformers import set_seed
+
+    from adapter_platform.core.engine.encoder import load_encoder
+    from adapter_platform.core.training.model import peft_config, wrap
+    from adapter_platform.core.training.recipe import make_recipe
+
+    from .learners import Learnt, PlainClassifier, fit_plainly
+
+    prepared, workshop = task.prepared()
+    recipe = make_recipe(task.settings, {"layers": "all"})
+    set_seed(task.sample.seed)
+    config = peft_config(recipe, prepared.pooling, prepared.base.record(), prepared.steps)
+    model = PlainClassifier(wrap(load_encoder(prepared.base, workshop.device), config), prepared)
+    began = time.perf_counter()
+    fit_plainly(
+        model,
+        prepared,
+        epochs=prepared.epochs,
+        rate=recipe.learning_rate,
+        seed=task.sample.seed,
+        batch_size=recipe.batch_size,
+    )
+    seconds = time.perf_counter() - began
+    return seconds, Learnt(prepared, model.scores(prepared, workshop), seconds)
+
+
+def main(
+    data: Annotated[Path, typer.Argument(help="The folder of data sets.")],
+    set_name: Annotated[str, typer.Option("--set", help="Which of them.")] = "clinc150/banking",
+    rounds: Annotated[int, typer.Option(min=1, help="Trainings of each, each of its seed.")] = 3,
+    base: Annotated[str, typer.Option(help="The base.")] = "multilingual",
+    threads: Annotated[int, typer.Option(min=1, help="torch's threads.")] = os.cpu_count() or 1,
+    recipe: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A setting of both recipes.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures.")] = None,
+) -> None:
+    """Trains the two in turns; exit code 1 where ours is not fast enough."""
+    undisturbed()
+    from adapter_platform.core.training.recipe import parse_setting
+    from adapter_platform.plugins import open_platform
+
+    from .learners import Task
+    from .score import scored
+    from .sets import sample
+
+    settings: dict[str, Any] = {}
+    for text in recipe or []:
+        settings |= parse_setting(text)
+    contestants: dict[str, Run] = {"ours": ours, "plain": plain}
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    accuracies: dict[str, list[float]] = {name: [] for name in contestants}
+    error, examples = 0.0, 0
+    scratch = Path(tempfile.mkdtemp(prefix="speed-"))
+    try:
+        platform = open_platform(store=scratch / "store", base=base, threads=threads)
+        for seed in range(rounds):
+            drawn = sample(data, set_name, None, seed)
+            files = drawn.write(scratch / "data")
+            for name in list(contestants)[:: 1 if seed % 2 == 0 else -1]:
+                took, learnt = contestants[name](Task(drawn, files, platform, settings))
+                figure = scored("accuracy", learnt.prepared.wanted["test"], learnt.given)
+                examples = len(learnt.prepared.rows["train"]) * learnt.prepared.epochs
+                error = figure["error"]
+                seconds[name].append(took)
+                accuracies[name].append(figure["value"])
+                typer.echo(
+                    f"seed {seed} {name}: {examples / took:.1f} examples/s, "
+                    f"accuracy {100 * figure['value']:.1f} +- {196 * error:.1f}"
+                )
+    finally:
+        shutil.rmtree(scratch)
+    ratio = median(seconds["plain"]) / median(seconds["ours"])
+    low, high = bootstrap(seconds["plain"], seconds["ours"])
+    typer.echo(
+        f"examples a second over the plain Trainer: {ratio:.2f} ({low:.2f} to {high:.2f}), "
+        f"must {MUST}, aim {AIM}"
+    )
+    if json_file is not None:
+        document = {
+            "set": set_name,
+            "base": base,
+            "recipe": settings,
+            "examples": examples,
+            "seconds": seconds,
+            "accuracy": accuracies,
+            "error": error,
+            "ratio": ratio,
+            "interval": [low, high],
+            "must": MUST,
+            "machine": facts(threads),
+        }
+        json_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    if ratio < MUST:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    typer.run(main)
