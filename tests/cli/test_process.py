@@ -151,6 +151,22 @@ def test_the_light_start_ends_where_torch_is_worth_its_import(
         assert ours["probabilities"] == pytest.approx(theirs["probabilities"], abs=1e-5)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the settings are shown by GNU OpenMP")
+@pytest.mark.parametrize(("own", "passive"), [(None, True), ("active", False)])
+def test_torchs_threads_wait_without_spinning_unless_the_user_has_said_how(
+    spawn: Spawn, store_dir: Path, monkeypatch: pytest.MonkeyPatch, own: str | None, passive: bool
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    env = {"OMP_DISPLAY_ENV": "verbose", "PLATFORM_NUMPY_TOKENS": "0"}
+    if own:
+        env["OMP_WAIT_POLICY"] = own
+    done = spawn("classify", "-a", "desk", "some text", env=env)
+    assert done.returncode == 0, done.stderr
+    spins = {int(found) for found in re.findall(r"GOMP_SPINCOUNT = '(\d+)'", done.stderr)}
+    assert spins
+    assert (spins == {0}) == passive
+
+
 def test_a_file_larger_than_the_light_start_goes_to_torch(
     store_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
