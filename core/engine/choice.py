@@ -52,6 +52,10 @@ class ColdStart:
         self._left -= tokens
         return True
 
+    def end(self) -> None:
+        """From here on no text is NumPy's."""
+        self._left = -1
+
 
 class Engines:
     """The engines over one base, each made when it is first wanted. Safe from any thread.

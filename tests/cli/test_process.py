@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from adapter_platform.cli.render.table import width
+from adapter_platform.cli.rows.answering import CHUNK
 
 Spawn = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -177,6 +178,22 @@ def test_a_file_larger_than_the_light_start_goes_to_torch(
     assert "torch" in imported(code)
     monkeypatch.setenv("PLATFORM_NUMPY_TOKENS", "1000")
     assert "torch" not in imported(code)
+
+
+@pytest.mark.parametrize(("rows", "torchs"), [(CHUNK, False), (CHUNK + 1, True)])
+def test_a_file_that_may_be_gone_on_with_is_torchs_from_its_first_row(
+    store_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rows: int,
+    torchs: bool,
+) -> None:
+    file, out = tmp_path / "texts.txt", tmp_path / "out.csv"
+    file.write_text("some text\n" * rows)
+    monkeypatch.setenv("PLATFORM_NUMPY_TOKENS", "1000000")
+    code = CLASSIFY.format(arguments=["-a", "desk", "-i", str(file), "-o", str(out)])
+    assert ("torch" in imported(code)) == torchs
+    assert len(out.read_text().splitlines()) == 1 + rows
 
 
 INTERRUPTED_IMPORT = """
