@@ -14,6 +14,7 @@ import torch
 
 from adapter_platform.core.bases import Base, Bases
 from adapter_platform.core.engine.encoder import load_encoder
+from adapter_platform.core.engine.lora import LoraReader
 from adapter_platform.core.engine.packed import PackedEngine
 from adapter_platform.core.engine.protocol import Row
 from adapter_platform.core.registry import NullListener
@@ -100,7 +101,7 @@ class Bench:
     def new_engine(self, room: int = ROOM) -> PackedEngine:
         """An engine of its own, closed with the bench."""
         engine = PackedEngine(
-            self.base,
+            LoraReader(self.base),
             CPU,
             NullListener(),
             room,

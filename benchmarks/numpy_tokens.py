@@ -35,15 +35,16 @@ def main() -> None:
 
     import torch
 
+    from adapter_platform.core.engine.lora import LoraReader
     from adapter_platform.core.engine.numpy_engine import NumpyEngine
     from adapter_platform.core.engine.packed import PackedEngine
 
     with open_platform() as platform:
         source = platform.resolve(sys.argv[1] if sys.argv[1:] else "data_eng")
-        base = platform.bases.for_adapter(source.manifest)[0]
+        reader = LoraReader(platform.bases.for_adapter(source.manifest)[0])
         room, listener = 1 << 30, platform.listener
-        light = NumpyEngine(base, listener, room, 4096)
-        heavy = PackedEngine(base, torch.device("cpu"), listener, room, 4096, threads=0)
+        light = NumpyEngine(reader, listener, room, 4096)
+        heavy = PackedEngine(reader, torch.device("cpu"), listener, room, 4096, threads=0)
         rows = [Row((0, *range(1000 + i, 1014 + i), 2), source) for i in range(TEXTS)]
         light.logits(rows)
         loading = seconds(lambda: heavy.logits(rows)) - seconds(lambda: heavy.logits(rows))

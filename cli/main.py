@@ -42,6 +42,9 @@ def main() -> NoReturn:
     """Entry point of the console script; leaves with the exit code."""
     # Pydantic would look through every installed distribution for plugins to watch validation.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    # OpenMP, which reads it as torch is imported, would let torch's threads wait by spinning: where
+    # another process wants the cores, they burn what both could compute with.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     app(prog_name="platform")
     raise SystemExit(0)  # not reached: the app itself leaves
 

@@ -73,8 +73,8 @@ class Platform:
         self.listener: Listener = listener or NullListener()
         self.store = Store(settings.store, starters or packaged_starters())
         self.bases = Bases(registry, settings.cache)
-        start = ColdStart(settings.numpy_tokens)
-        engines = partial(Engines, settings=settings, listener=self.listener, start=start)
+        self._start = ColdStart(settings.numpy_tokens)
+        engines = partial(Engines, settings=settings, listener=self.listener, start=self._start)
         self._pool = BasePool(self.bases, engines, settings.resident_bases)
         room = settings.adapter_megabytes * 1_000_000 // SCOPES
         router = Router(self._pool, settings.route_reject)
@@ -199,6 +199,13 @@ class Platform:
         names = self._names()
         asked = (names.asked(check_text(text), name) for text, name in pairs)
         return self._answering.stream(parts(asked, chunk), base, wanted)
+
+    def end_cold_start(self) -> None:
+        """From here on NumPy answers only where it is named as the engine.
+
+        For answers that are to be equal to the last digit, however a process is first asked.
+        """
+        self._start.end()
 
     def logits(
         self, texts: Sequence[str], adapter: str | None = None, *, base: str | None = None

@@ -52,6 +52,10 @@ class ColdStart:
         self._left -= tokens
         return True
 
+    def end(self) -> None:
+        """From here on no text is NumPy's."""
+        self._left = -1
+
 
 class Engines:
     """The engines over one base, each made when it is first wanted. Safe from any thread.
@@ -149,7 +153,7 @@ class Engines:
             return self._made[name]
 
     def _make(self, name: str) -> Engine:
-        base, settings = self._base, self._settings
+        settings = self._settings
         room = settings.adapter_megabytes * 1_000_000
         if name == "numpy":
             if settings.device.startswith("cuda"):
@@ -159,7 +163,7 @@ class Engines:
                 )
             from .numpy_engine import NumpyEngine
 
-            return NumpyEngine(base, self._listener, room, settings.batch_tokens)
+            return NumpyEngine(self._reader, self._listener, room, settings.batch_tokens)
         from .encoder import pick_device
         from .threads import usual_threads
 
@@ -169,7 +173,7 @@ class Engines:
             from .peft import PeftEngine
 
             return PeftEngine(
-                base,
+                self._base,
                 device,
                 self._listener,
                 settings.peft_resident,
@@ -179,7 +183,7 @@ class Engines:
         from .packed import PackedEngine
 
         return PackedEngine(
-            base,
+            self._reader,
             device,
             self._listener,
             room,

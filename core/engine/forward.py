@@ -119,8 +119,10 @@ def apply_heads(
     return found
 
 
-class Strips:
+class SegmentedLora:
     """Adapters one after another, each on its own tokens: two small products a target, in place.
+
+    The segments are those that Punica's SGMV runs in one CUDA kernel (Chen et al. 2023).
 
     Short products run on the calling thread alone. Threads that have used torch before keep their
     number; one that first uses it while `add` runs has one thread for good, unless it sets its own
@@ -131,31 +133,31 @@ class Strips:
     """
 
     def __init__(self, layout: Layout, adapters: Sequence[TorchLora], at: Buffers) -> None:
-        self._strips = [
-            _Strip(adapter, at.reads(segment.tokens), at.writes(segment.tokens))
-            for segment, adapter in zip(layout.segments, adapters, strict=True)
+        self._segments = [
+            _Segment(adapter, at.reads(span.tokens), at.writes(span.tokens))
+            for span, adapter in zip(layout.segments, adapters, strict=True)
         ]
         self._threads = torch.get_num_threads() if at.x.device.type == "cpu" else 1
 
     def add(self, layer: int, site: int) -> None:
-        patches = [(strip, strip.adapter.layers[layer][site]) for strip in self._strips]
-        there = [(strip, patch) for strip, patch in patches if patch is not None]
-        short = [(strip, patch) for strip, patch in there if strip.work(patch) <= SHORT]
-        long = [(strip, patch) for strip, patch in there if strip.work(patch) > SHORT]
-        for strip, patch in long:
-            strip.add(site, patch)
+        patches = [(segment, segment.adapter.layers[layer][site]) for segment in self._segments]
+        there = [(segment, patch) for segment, patch in patches if patch is not None]
+        short = [(segment, patch) for segment, patch in there if segment.work(patch) <= SHORT]
+        long = [(segment, patch) for segment, patch in there if segment.work(patch) > SHORT]
+        for segment, patch in long:
+            segment.add(site, patch)
         if short and self._threads > 1:
             torch.set_num_threads(1)
         try:
-            for strip, patch in short:
-                strip.add(site, patch)
+            for segment, patch in short:
+                segment.add(site, patch)
         finally:
             if short and self._threads > 1:
                 torch.set_num_threads(self._threads)
 
 
 @dataclass(slots=True)
-class _Strip:
+class _Segment:
     """An adapter, and its tokens in what each site reads and writes.
 
     The views are made once a batch: making them costs as much as the small products do.
@@ -186,10 +188,12 @@ class _Strip:
         return self.lows[ranks]
 
 
-class Gathered:
+class GatheredLora:
     """All adapters at once: their factors stacked, their tokens gathered into pieces of one size.
 
-    A few large products in place of many small ones, which is what a GPU wants of many adapters.
+    A few large products in place of many small ones, which is what a GPU wants of many adapters:
+    batched products over gathered factors, what Punica's paper compares as Gather-BMM (section
+    7.1), but with a piece's factors gathered once for all its tokens.
 
     Args:
         adapters: by segment.

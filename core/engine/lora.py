@@ -22,7 +22,15 @@ from ..store.source import AdapterSource
 from ..store.verify import verify_files
 from .bert import EMBEDDINGS, POOLER, SITES, Bert, read_bert, refuses_base
 from .forks import renew_in_child
-from .published import HARMLESS_STARTS, TASKS, TENSORS, check_files, read_config, read_head
+from .published import (
+    CONFIG,
+    HARMLESS_STARTS,
+    TASKS,
+    TENSORS,
+    check_files,
+    read_config,
+    read_head,
+)
 from .tensors import map_tensors
 
 if TYPE_CHECKING:
@@ -91,37 +99,46 @@ class Lora:
 class LoraReader:
     """A base's weights, mapped when they are first wanted, and the adapters that run on them.
 
-    Safe from any thread, and after a fork.
+    Safe from any thread, and after a fork; the engines over a base share one.
     """
 
     def __init__(self, base: Base) -> None:
-        self._base = base
+        self.base = base
         self._bert: Bert | None = None
         self._renew()
         renew_in_child(self, LoraReader._renew)
 
     @property
     def bert(self) -> Bert:
-        """Raises as `read_bert`."""
+        """The weights. Raises as `read_bert`."""
         with self._lock:
             if self._bert is None:
-                self._bert = read_bert(self._base)
+                self._bert = read_bert(self.base)
             return self._bert
 
     def refuses(self, source: AdapterSource) -> str | None:
-        """Why an adapter cannot be run exactly, as a sentence; None if it can."""
-        return refuses_base(self._base) or refuses(source, self.bert.has_pooler)
+        """Why an adapter cannot be run exactly, as a sentence; None if it can.
+
+        Raises:
+            AdapterNotFound: it has been removed since it was resolved.
+            AdapterCorrupt: its configuration is not what its manifest says, so nobody knows.
+        """
+        refusal = refuses_base(self.base)
+        if refusal is None:
+            verify_files(source, (CONFIG,))
+            refusal = refuses(source, read_config(source), self.bert.has_pooler)
+        return refusal
 
     def read(self, source: AdapterSource) -> Lora:
         """Reads and checks an adapter. Raises as `read_lora`, for one that is refused too."""
-        refusal = refuses_base(self._base)
+        refusal = refuses_base(self.base)
         if refusal:
             raise AdapterUnsupported(refusal, "use --engine auto or --engine peft")
         return read_lora(source, self.bert)
 
     def bare(self, pooling: Pooling) -> Lora:
         """The base alone. Raises as `unadapted`, and for a base that is refused."""
-        refusal = refuses_base(self._base)
+        refusal = refuses_base(self.base)
         if refusal:
             raise AdapterUnsupported(refusal, "use --engine auto or --engine peft")
         return unadapted(self.bert, pooling)
@@ -143,16 +160,15 @@ def unadapted(bert: Bert, pooling: Pooling) -> Lora:
     return Lora(((None,) * len(SITES),) * bert.layers, None, head)
 
 
-def refuses(source: AdapterSource, has_pooler: bool) -> str | None:
+def refuses(source: AdapterSource, config: Mapping[str, Any], has_pooler: bool) -> str | None:
     """Why an adapter cannot be run exactly here, as a sentence; None if it can.
 
     This is the one place that knows what the packed engine does not do.
+
+    Args:
+        config: the adapter's PEFT configuration.
     """
     who = source.manifest.reference
-    try:
-        config = read_config(source)
-    except AdapterCorrupt as error:
-        return error.message
     if config["peft_type"] != "LORA":
         return f"{who} is {config['peft_type']}, and the packed engine runs LoRA"
     if config.get("task_type") not in TASKS or config.get("modules_to_save"):
@@ -183,11 +199,11 @@ def read_lora(source: AdapterSource, bert: Bert) -> Lora:
     """
     verify_files(source)
     check_files(source)
-    refusal = refuses(source, bert.has_pooler)
+    config = read_config(source)
+    refusal = refuses(source, config, bert.has_pooler)
     if refusal:
         raise AdapterUnsupported(refusal, "use --engine auto or --engine peft")
     head = read_head(source, bert.hidden)
-    config = read_config(source)
     tensors = _read_tensors(source)
     modules = bert.modules()
     pairs = {

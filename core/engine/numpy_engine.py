@@ -16,11 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from ..bases import Base
 from ..heads import Pooling
 from ..registry import Listener
 from ..store.manifest import Manifest
-from ..store.source import AdapterSource
 from .forks import renew_in_child
 from .lora import Lora, LoraReader
 from .numpy_forward import NumpyBert, apply_heads, encode
@@ -53,34 +51,31 @@ class NumpyEngine(Engine):
     answer is there, so a listener may itself classify.
 
     Args:
-        base: every adapter is taken to be trained on it; callers check that.
+        reader: of the base; every adapter is taken to be trained on it, and callers check that.
         room: bytes of adapters that are held before the least recently used goes.
         batch_tokens: tokens in one forward pass, at most.
     """
 
     name = "numpy"
 
-    def __init__(self, base: Base, listener: Listener, room: int, batch_tokens: int) -> None:
-        self._base = base
+    def __init__(
+        self, reader: LoraReader, listener: Listener, room: int, batch_tokens: int
+    ) -> None:
+        self._reader = reader
         self._listener = listener
         self._batch_tokens = batch_tokens
-        self._reader = LoraReader(base)
-        self._residents = Residents(self._reader.read, room)
+        self._residents = Residents(reader.read, room)
         self._bert: NumpyBert | None = None
         self._closed = False
         self._renew()
         renew_in_child(self, NumpyEngine._renew)
-
-    def refuses(self, adapter: AdapterSource) -> str | None:
-        """Why the adapter cannot be run exactly here, as a sentence; None if it can."""
-        return self._reader.refuses(adapter)
 
     def answers(self, rows: Sequence[Row]) -> list[Answer]:
         """One for each row, in the rows' order. Loads adapters as needed.
 
         Raises:
             AdapterCorrupt: an adapter's files are not what its manifest says, or do not fit.
-            AdapterUnsupported: `refuses` says why.
+            AdapterUnsupported: `LoraReader.refuses` says why.
             BaseUnavailable: the base cannot be loaded.
             UsageError: the engine is closed.
         """
@@ -108,7 +103,7 @@ class NumpyEngine(Engine):
         """
         self._check_open()
         bare, bert = self._reader.bare(pooling), self._loaded()
-        states = np.empty((len(rows), self._base.hidden_size), np.float32)
+        states = np.empty((len(rows), self._reader.base.hidden_size), np.float32)
         for picks in cut([0] * len(rows), [len(row) for row in rows], self._batch_tokens):
             batch = [rows[pick] for pick in picks]
             layout = lay_out([0] * len(batch), [len(row) for row in batch])
@@ -118,11 +113,6 @@ class NumpyEngine(Engine):
                 hidden = encode(bert, layout, ids, positions, [bare])
                 ((_, states[picks]),) = apply_heads(bert, layout, hidden, [bare])
         return states
-
-    def unload(self, content_hash: str) -> None:
-        """Forgets an adapter if it is held; a batch that is under way with it ends with it."""
-        self._check_open()
-        self._residents.forget(content_hash)
 
     def close(self) -> None:
         """Lets the base and the adapters go; calls that run end with them. Later calls raise."""
@@ -155,7 +145,7 @@ class NumpyEngine(Engine):
                 began = perf_counter()
                 self._bert = NumpyBert(self._reader.bert)
                 milliseconds = 1000 * (perf_counter() - began)
-                log.info("mapped the base %s in %.1f ms", self._base.id, milliseconds)
+                log.info("mapped the base %s in %.1f ms", self._reader.base.id, milliseconds)
             return self._bert
 
     def _check_open(self) -> None:

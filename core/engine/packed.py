@@ -8,6 +8,7 @@ what has come in meanwhile.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -17,14 +18,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ..bases import Base
-from ..errors import PlatformError
 from ..heads import Pooling
 from ..registry import Listener
 from ..store.manifest import Manifest
 from ..store.source import AdapterSource
-from .forward import Buffers, Gathered, Strips, apply_heads, encode
+from .forward import Buffers, GatheredLora, SegmentedLora, apply_heads, encode
 from .lora import LoraReader
+from .memory import memory_for, no_memory
 from .owner import Owner
 from .packing import cut, lay_out, numbered
 from .protocol import Answer, Engine, Row
@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Adapters in a batch above which their products are gathered into few large ones.
-GATHER_ABOVE = {"cpu": 1_000_000, "cuda": 8}
+# Adapters in a batch above which their products are gathered into few large ones; on a CPU never,
+# where beginning a small product costs less than the copies do.
+GATHER_ABOVE = {"cpu": math.inf, "cuda": 8}
 
 
 @dataclass(eq=False, slots=True)
@@ -66,7 +67,7 @@ class PackedEngine(Engine):
     whose rows made the adapter load, when its answer is there, so a listener may itself classify.
 
     Args:
-        base: every adapter is taken to be trained on it; callers check that.
+        reader: of the base; every adapter is taken to be trained on it, and callers check that.
         room: bytes of adapters that are held before the least recently used goes.
         batch_tokens: tokens in one forward pass, at most.
         threads: torch's threads for a forward pass; 0 leaves torch's own choice.
@@ -78,38 +79,33 @@ class PackedEngine(Engine):
 
     def __init__(
         self,
-        base: Base,
+        reader: LoraReader,
         device: torch.device,
         listener: Listener,
         room: int,
         batch_tokens: int,
         threads: int,
-        gather_above: int | None = None,
+        gather_above: float | None = None,
     ) -> None:
-        self._base = base
+        self._reader = reader
         self._device = device
         self._listener = listener
         self._batch_tokens = batch_tokens
         self._threads = threads
         self._gather_above = GATHER_ABOVE[device.type] if gather_above is None else gather_above
-        self._reader = LoraReader(base)
         self._torch_bert: TorchBert | None = None
         self._buffers: Buffers | None = None
         self._residents = Residents(self._load, room)
-        self._owner: Owner[_Call] = Owner(f"packed {base.id}", self._answer)
-
-    def refuses(self, adapter: AdapterSource) -> str | None:
-        """Why the adapter cannot be run exactly here, as a sentence; None if it can."""
-        return self._reader.refuses(adapter)
+        self._owner: Owner[_Call] = Owner(f"packed {reader.base.id}", self._answer)
 
     def answers(self, rows: Sequence[Row]) -> list[Answer]:
         """One for each row, in the rows' order. Loads adapters as needed.
 
         Raises:
             AdapterCorrupt: an adapter's files are not what its manifest says, or do not fit.
-            AdapterUnsupported: `refuses` says why.
+            AdapterUnsupported: `LoraReader.refuses` says why.
             BaseUnavailable: the base cannot be loaded.
-            PlatformError: the device has not the memory for a single text.
+            PlatformError: the device has not the memory for the base, an adapter or a single text.
             UsageError: the engine is closed.
         """
         self._owner.check_open()
@@ -138,8 +134,9 @@ class PackedEngine(Engine):
         """
         self._owner.check_open()
         bare = self._reader.bare(pooling)
-        states = np.empty((len(rows), self._base.hidden_size), np.float32)
-        on_device = TorchLora.of(bare, self._device)
+        states = np.empty((len(rows), self._reader.base.hidden_size), np.float32)
+        with memory_for(f"the base {self._reader.base.id!r}"):
+            on_device = TorchLora.of(bare, self._device)
         for picks in cut([0] * len(rows), [len(row) for row in rows], self._batch_tokens):
             call = _Call([_Text(rows[pick], on_device) for pick in picks])
             self._owner.submit(call)
@@ -147,11 +144,6 @@ class PackedEngine(Engine):
             for pick, text in zip(picks, call.texts, strict=True):
                 states[pick] = _answered(text).pooled
         return states
-
-    def unload(self, content_hash: str) -> None:
-        """Forgets an adapter if it is held; a batch that is under way with it ends with it."""
-        self._owner.check_open()
-        self._residents.forget(content_hash)
 
     def close(self) -> None:
         """Answers what waits, ends the thread and frees the base. Later calls raise."""
@@ -168,7 +160,9 @@ class PackedEngine(Engine):
         return _Text(row.tokens, adapter)
 
     def _load(self, source: AdapterSource) -> TorchLora:
-        return TorchLora.of(self._reader.read(source), self._device)
+        lora = self._reader.read(source)
+        with memory_for(f"the adapter {source.manifest.reference}"):
+            return TorchLora.of(lora, self._device)
 
     # On the owner's thread
 
@@ -191,28 +185,33 @@ class PackedEngine(Engine):
 
     def _run(self, texts: Sequence[_Text]) -> None:
         """Answers texts in batches, which are smaller from then on where memory has run out."""
+        bert = self._loaded()
         numbers = numbered(id(text.adapter) for text in texts)
         lengths = [len(text.tokens) for text in texts]
         for picks in cut(numbers, lengths, self._batch_tokens):
             batch = [texts[pick] for pick in picks]
             try:
-                self._forward(batch)
+                self._forward(bert, batch)
                 continue
             except torch.OutOfMemoryError:
                 pass  # once the error is gone, so are the tensors in the frames that it keeps
             self._buffers = None
             torch.cuda.empty_cache()
             if len(batch) > 1:
-                self._batch_tokens = max(1, sum(lengths[pick] for pick in picks) // 2)
+                half = sum(lengths[pick] for pick in picks) // 2
+                self._batch_tokens = min(self._batch_tokens, max(1, half))
                 log.warning("out of memory: now at most %d tokens at once", self._batch_tokens)
                 self._run(batch)
 
-    def _forward(self, batch: Sequence[_Text]) -> None:
-        bert, buffers = self._loaded(sum(len(text.tokens) for text in batch))
+    def _forward(self, bert: TorchBert, batch: Sequence[_Text]) -> None:
+        tokens = sum(len(text.tokens) for text in batch)
+        if self._buffers is None or self._buffers.size < tokens:
+            self._buffers = Buffers(bert, tokens)
+        buffers = self._buffers
         layout = lay_out([id(text.adapter) for text in batch], [len(t.tokens) for t in batch])
         adapters = [batch[segment.rows.start].adapter for segment in layout.segments]
-        gathers = len(adapters) > self._gather_above
-        lora = (Gathered if gathers else Strips)(layout, adapters, buffers)
+        kind = GatheredLora if len(adapters) > self._gather_above else SegmentedLora
+        lora = kind(layout, adapters, buffers)
         ids = torch.tensor([token for text in batch for token in text.tokens])
         positions = torch.cat([torch.arange(len(text.tokens)) for text in batch])
         states = encode(bert, layout, ids.to(bert.device), positions.to(bert.device), buffers, lora)
@@ -225,21 +224,18 @@ class PackedEngine(Engine):
             for text, *answer in zip(batch[segment.rows], logits, pooled, strict=True):
                 text.answer = Answer(*answer)
 
-    def _loaded(self, tokens: int) -> tuple[TorchBert, Buffers]:
+    def _loaded(self) -> TorchBert:
         if self._torch_bert is None:
             began = perf_counter()
-            self._torch_bert = TorchBert(self._reader.bert, self._device)
+            bert = self._reader.bert
+            with memory_for(f"the base {self._reader.base.id!r}"):
+                self._torch_bert = TorchBert(bert, self._device)
             milliseconds = 1000 * (perf_counter() - began)
-            log.info("loaded the base %s in %.0f ms", self._base.id, milliseconds)
-        if self._buffers is None or self._buffers.size < tokens:
-            self._buffers = Buffers(self._torch_bert, tokens)
-        return self._torch_bert, self._buffers
+            log.info("loaded the base %s in %.0f ms", self._reader.base.id, milliseconds)
+        return self._torch_bert
 
 
 def _answered(text: _Text) -> Answer:
     if text.answer is None:
-        raise PlatformError(
-            f"the device has not the memory for a text of {len(text.tokens)} tokens",
-            "free some, give fewer adapters room, or use --device cpu",
-        )
+        raise no_memory(f"a text of {len(text.tokens)} tokens")
     return text.answer

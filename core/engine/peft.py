@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from ..bases import Base
-from ..errors import AdapterCorrupt, AdapterUnsupported, PlatformError
+from ..errors import AdapterUnsupported, PlatformError
 from ..heads import Head, Pooling
 from ..registry import Listener
 from ..store.manifest import Manifest
@@ -28,6 +28,7 @@ from ..store.source import AdapterSource
 from ..store.verify import verify_files
 from .encoder import length_batches, load_encoder, pad, pooled
 from .forks import renew_in_child
+from .memory import memory_for
 from .owner import Owner
 from .peft_groups import Group, Place, check_supported, place
 from .protocol import Answer, Engine, Row
@@ -85,12 +86,6 @@ class _Reading:
     states: Future[FloatArray]
 
 
-@dataclass(frozen=True, slots=True)
-class _Unload:
-    content_hash: str
-    done: Future[None]
-
-
 class PeftEngine(Engine):
     """One base and the PEFT adapters on it. Safe to call from any thread, and after a fork.
 
@@ -128,15 +123,7 @@ class PeftEngine(Engine):
         warnings.filterwarnings("ignore", "You have passed exclude_modules", UserWarning)
         self._begin()
         renew_in_child(self, PeftEngine._begin)
-        self._owner: Owner[_Call | _Reading | _Unload] = Owner(f"peft {base.id}", self._work)
-
-    def refuses(self, adapter: AdapterSource) -> str | None:
-        """Why PEFT cannot run the adapter on an encoder and leave the base as it is, or None."""
-        try:
-            check_supported(adapter, read_config(adapter))
-        except (AdapterUnsupported, AdapterCorrupt) as error:
-            return error.message
-        return None
+        self._owner: Owner[_Call | _Reading] = Owner(f"peft {base.id}", self._work)
 
     def answers(self, rows: Sequence[Row]) -> list[Answer]:
         """One for each row, in the rows' order. Loads adapters as needed.
@@ -145,6 +132,7 @@ class PeftEngine(Engine):
             AdapterCorrupt: an adapter's files are not what its manifest says, or do not fit.
             AdapterUnsupported: PEFT cannot run an adapter, or would change the base for it.
             BaseUnavailable: the base cannot be loaded.
+            PlatformError: the device has not the memory for the base, an adapter or a batch.
             UsageError: the engine is closed.
         """
         if not rows:
@@ -161,18 +149,12 @@ class PeftEngine(Engine):
         """``(texts, hidden)`` float32: what the bare base makes of rows of tokens, pooled.
 
         Raises:
-            BaseUnavailable, UsageError: as `logits`.
+            BaseUnavailable, PlatformError, UsageError: as `logits`.
             RecipeError: the base has not the pooler that the pooling is by.
         """
         states: Future[FloatArray] = Future()
         self._owner.submit(_Reading(rows, pooling, states))
         return states.result()
-
-    def unload(self, content_hash: str) -> None:
-        """Forgets an adapter if it is held."""
-        done: Future[None] = Future()
-        self._owner.submit(_Unload(content_hash, done))
-        done.result()
 
     def close(self) -> None:
         """Answers the calls that wait, ends the thread and frees the base. Later calls raise."""
@@ -191,16 +173,13 @@ class PeftEngine(Engine):
         self._held: OrderedDict[str, _Held] = OrderedDict()
         self._failed: dict[str, PlatformError] = {}
 
-    def _work(self, items: Sequence[_Call | _Reading | _Unload]) -> None:
+    def _work(self, items: Sequence[_Call | _Reading]) -> None:
         if self._threads:
             torch.set_num_threads(self._threads)
         self._answer([item for item in items if isinstance(item, _Call)])
         for item in items:
             if isinstance(item, _Reading):
                 self._read(item)
-            if isinstance(item, _Unload):
-                self._forget(item.content_hash, "unloaded")
-                item.done.set_result(None)
 
     def _answer(self, calls: Sequence[_Call]) -> None:
         """Answers all rows, adapter by adapter; an error ends the calls that asked for it alone."""
@@ -224,8 +203,9 @@ class PeftEngine(Engine):
         model = self._switched(held)
         tokens = [call.rows[index].tokens for call, index in places]
         for picks in length_batches([len(ids) for ids in tokens], self._batch_tokens):
-            ids, mask = pad([tokens[i] for i in picks], self._base.pad_id, self._device)
-            with torch.inference_mode():
+            padded = [tokens[i] for i in picks]
+            with memory_for(_batch(padded)), torch.inference_mode():
+                ids, mask = pad(padded, self._base.pad_id, self._device)
                 states = pooled(model, ids, mask, held.head.pooling).float()
                 logits = torch.nn.functional.linear(states, held.weight, held.bias)
             answers = map(Answer, logits.cpu().numpy(), states.cpu().numpy())
@@ -240,8 +220,9 @@ class PeftEngine(Engine):
         try:
             encoder = self._loaded_encoder()
             for picks in length_batches([len(row) for row in rows], self._batch_tokens):
-                ids, mask = pad([rows[i] for i in picks], self._base.pad_id, self._device)
-                with torch.inference_mode():
+                padded = [rows[i] for i in picks]
+                with memory_for(_batch(padded)), torch.inference_mode():
+                    ids, mask = pad(padded, self._base.pad_id, self._device)
                     found = pooled(encoder, ids, mask, reading.pooling).float()
                 states[picks] = found.cpu().numpy()
         # Whatever it is, it belongs to the caller, and the thread must live on.
@@ -283,10 +264,14 @@ class PeftEngine(Engine):
         encoder = self._loaded_encoder()
         head = self._checked_head(source, encoder)
         where = place(source, config)
-        group = self._groups.get(where.group) or Group(where.group, encoder, where.copies)
+        what = f"the adapter {source.manifest.reference}"
+        with memory_for(what):
+            weight, bias = (torch.from_numpy(x).to(self._device) for x in (head.weight, head.bias))
+            group = self._groups.get(where.group) or Group(where.group, encoder, where.copies)
         try:
-            group.add(source)
-        except (AdapterCorrupt, AdapterUnsupported) as error:
+            with memory_for(what):
+                group.add(source)
+        except PlatformError as error:
             # The files are as published, so it will fail again, and must not cost the others of
             # the group their place each time; unless it was memory or the disk that failed.
             if not isinstance(error.__cause__, PASSING):
@@ -296,7 +281,6 @@ class PeftEngine(Engine):
             self._abandon(group)
             raise
         self._groups[group.key] = group
-        weight, bias = (torch.from_numpy(x).to(self._device) for x in (head.weight, head.bias))
         held = _Held(source, where, group, head, weight.float(), bias.float())
         self._held[source.content_hash] = held
         milliseconds = 1000 * (perf_counter() - began)
@@ -316,7 +300,8 @@ class PeftEngine(Engine):
     def _loaded_encoder(self) -> torch.nn.Module:
         if self._encoder is None:
             began = perf_counter()
-            self._encoder = load_encoder(self._base, self._device)
+            with memory_for(f"the base {self._base.id!r}"):
+                self._encoder = load_encoder(self._base, self._device)
             log.info(
                 "loaded the base %s in %.0f ms", self._base.id, 1000 * (perf_counter() - began)
             )
@@ -327,13 +312,10 @@ class PeftEngine(Engine):
         room = COPIES if where.copies == "all" else self._resident
         family = [key for key, held in self._held.items() if held.place.family == where.family]
         for content_hash in family[: max(0, len(family) - room)]:
-            self._forget(content_hash, "evicted")
+            self._evict(content_hash)
 
-    def _forget(self, content_hash: str, how: str) -> None:
-        self._failed.pop(content_hash, None)
-        held = self._held.pop(content_hash, None)
-        if held is None:
-            return
+    def _evict(self, content_hash: str) -> None:
+        held = self._held.pop(content_hash)
         began = perf_counter()
         if held.group.members == {content_hash}:
             # PEFT keeps its wrappers when the last adapter goes, so the whole model goes with it.
@@ -341,7 +323,7 @@ class PeftEngine(Engine):
         else:
             self._drop(held)
         milliseconds = 1000 * (perf_counter() - began)
-        log.info("%s %s in %.1f ms", how, held.source.manifest.reference, milliseconds)
+        log.info("evicted %s in %.1f ms", held.source.manifest.reference, milliseconds)
 
     def _drop(self, held: _Held) -> None:
         try:
@@ -356,3 +338,7 @@ class PeftEngine(Engine):
         self._groups.pop(group.key, None)
         for content_hash in group.members:
             self._held.pop(content_hash, None)
+
+
+def _batch(rows: Sequence[Sequence[int]]) -> str:
+    return f"a batch of {len(rows)} texts of up to {max(map(len, rows))} tokens"

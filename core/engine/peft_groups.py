@@ -160,6 +160,7 @@ class Group:
         Raises:
             AdapterUnsupported: PEFT cannot put it on this base.
             AdapterCorrupt: its tensors are not those that the model has for it.
+            OutOfMemoryError: torch's own, of the device.
         """
         name, who = peft_name(source.content_hash), source.manifest.reference
         # PEFT's `low_cpu_mem_usage` would load DoRA sooner, but meanwhile it changes `nn.Module` in
@@ -173,6 +174,8 @@ class Group:
                     )
                 else:
                     self._model.load_adapter(str(source.path), **options)
+        except torch.OutOfMemoryError:
+            raise
         # PEFT's tuners raise errors of any kind for a configuration that does not fit the model.
         except Exception as error:
             raise AdapterUnsupported(

@@ -42,15 +42,12 @@ class Engine(Protocol):
 
     name: str
 
-    def refuses(self, adapter: AdapterSource) -> str | None:
-        """Why this engine cannot run the adapter exactly, as a sentence; None if it can."""
-        ...
-
     def answers(self, rows: Sequence[Row]) -> list[Answer]:
         """One for each row, in the rows' order. Loads adapters as needed.
 
         Raises:
             AdapterCorrupt, AdapterUnsupported: an adapter cannot be loaded.
+            AdapterNotFound: one has been removed since it was resolved.
         """
         ...
 
@@ -65,10 +62,6 @@ class Engine(Protocol):
             BaseUnavailable: the base cannot be loaded.
             RecipeError: the base has not the pooler that the pooling is by.
         """
-        ...
-
-    def unload(self, content_hash: str) -> None:
-        """Forgets an adapter if it is held."""
         ...
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from adapter_platform.cli.render.table import width
+from adapter_platform.cli.rows.answering import CHUNK
 
 Spawn = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -151,6 +152,22 @@ def test_the_light_start_ends_where_torch_is_worth_its_import(
         assert ours["probabilities"] == pytest.approx(theirs["probabilities"], abs=1e-5)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the settings are shown by GNU OpenMP")
+@pytest.mark.parametrize(("own", "passive"), [(None, True), ("active", False)])
+def test_torchs_threads_wait_without_spinning_unless_the_user_has_said_how(
+    spawn: Spawn, store_dir: Path, monkeypatch: pytest.MonkeyPatch, own: str | None, passive: bool
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    env = {"OMP_DISPLAY_ENV": "verbose", "PLATFORM_NUMPY_TOKENS": "0"}
+    if own:
+        env["OMP_WAIT_POLICY"] = own
+    done = spawn("classify", "-a", "desk", "some text", env=env)
+    assert done.returncode == 0, done.stderr
+    spins = {int(found) for found in re.findall(r"GOMP_SPINCOUNT = '(\d+)'", done.stderr)}
+    assert spins
+    assert (spins == {0}) == passive
+
+
 def test_a_file_larger_than_the_light_start_goes_to_torch(
     store_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +178,22 @@ def test_a_file_larger_than_the_light_start_goes_to_torch(
     assert "torch" in imported(code)
     monkeypatch.setenv("PLATFORM_NUMPY_TOKENS", "1000")
     assert "torch" not in imported(code)
+
+
+@pytest.mark.parametrize(("rows", "torchs"), [(CHUNK, False), (CHUNK + 1, True)])
+def test_a_file_that_may_be_gone_on_with_is_torchs_from_its_first_row(
+    store_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rows: int,
+    torchs: bool,
+) -> None:
+    file, out = tmp_path / "texts.txt", tmp_path / "out.csv"
+    file.write_text("some text\n" * rows)
+    monkeypatch.setenv("PLATFORM_NUMPY_TOKENS", "1000000")
+    code = CLASSIFY.format(arguments=["-a", "desk", "-i", str(file), "-o", str(out)])
+    assert ("torch" in imported(code)) == torchs
+    assert len(out.read_text().splitlines()) == 1 + rows
 
 
 INTERRUPTED_IMPORT = """

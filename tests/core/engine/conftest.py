@@ -14,6 +14,7 @@ from peft import PeftModel
 
 from adapter_platform.core.bases import Base
 from adapter_platform.core.engine.encoder import load_encoder, pad, pooled
+from adapter_platform.core.engine.lora import LoraReader
 from adapter_platform.core.engine.numpy_engine import NumpyEngine
 from adapter_platform.core.engine.packed import PackedEngine
 from adapter_platform.core.engine.peft import PeftEngine
@@ -45,13 +46,15 @@ class Hears(NullListener):
 
 def make_packed(base: Base, listener: Any = None, **options: Any) -> PackedEngine:
     usual = {"device": CPU, "room": 16 * ADAPTER, "batch_tokens": 256, "threads": 1}
-    return PackedEngine(base, listener=listener or NullListener(), **{**usual, **options})
+    return PackedEngine(
+        LoraReader(base), listener=listener or NullListener(), **{**usual, **options}
+    )
 
 
 def make_numpy(
     base: Base, listener: Any = None, room: int = 16 * ADAPTER, batch_tokens: int = 256
 ) -> NumpyEngine:
-    return NumpyEngine(base, listener or NullListener(), room, batch_tokens)
+    return NumpyEngine(LoraReader(base), listener or NullListener(), room, batch_tokens)
 
 
 def make_peft(base: Base, listener: Any = None, resident: int = 16) -> PeftEngine:

@@ -14,7 +14,7 @@ import torch
 from adapter_platform.core.bases import Base
 from adapter_platform.core.engine.choice import ColdStart, Engines
 from adapter_platform.core.engine.protocol import Row
-from adapter_platform.core.errors import SettingsError
+from adapter_platform.core.errors import AdapterCorrupt, SettingsError
 from adapter_platform.core.registry import NullListener
 from adapter_platform.core.settings import Settings
 from adapter_platform.core.store.source import AdapterSource
@@ -100,6 +100,24 @@ def test_a_process_that_has_torch_uses_it(
     assert torch.__name__ in sys.modules
     engines = Engines(tiny, Settings(threads=1), NullListener(), ColdStart(1000))
     ((_, engine),) = engines.answers([Row((2, 9, 3), make_adapter_dir(tiny_base))], "auto")
+    engines.close()
+    assert engine == "packed"
+
+
+@pytest.mark.parametrize("damage", [b"{", b'{"peft_type": "IA3"}'])
+def test_a_damaged_configuration_says_so_and_is_forgotten_once_it_is_whole_again(
+    tiny_base: Path, tiny: Base, make_adapter_dir: MakeAdapter, damage: bytes
+) -> None:
+    engines = Engines(tiny, Settings(threads=1), NullListener(), ColdStart(0))
+    source = make_adapter_dir(tiny_base)
+    config = source.path / "adapter_config.json"
+    whole = config.read_bytes()
+    config.write_bytes(damage)
+    for _ in range(2):
+        with pytest.raises(AdapterCorrupt, match=r"adapter_config.json has changed"):
+            engines.answers([Row((2, 9, 3), source)], "auto")
+    config.write_bytes(whole)
+    ((_, engine),) = engines.answers([Row((2, 9, 3), source)], "auto")
     engines.close()
     assert engine == "packed"
 

@@ -115,12 +115,6 @@ def test_a_call_may_ask_more_adapters_than_are_held(
     assert all(np.allclose(a, b, atol=1e-5) for a, b in zip(again, answers, strict=True))
 
 
-def test_what_it_can_run_it_does_not_refuse(
-    tiny_base: Path, engine: Engine, make_adapter_dir: MakeAdapter
-) -> None:
-    assert engine.refuses(make_adapter_dir(tiny_base)) is None
-
-
 def test_a_changed_file_is_found_before_anything_is_loaded(
     tiny_base: Path, engine: Engine, make_adapter_dir: MakeAdapter
 ) -> None:
@@ -335,7 +329,7 @@ def test_a_call_without_rows_gives_no_answers(engine: Engine) -> None:
     assert engine.logits([]) == []
 
 
-def test_an_unload_of_nothing_changes_nothing_and_a_closed_engine_says_so(
+def test_a_closed_engine_says_so(
     tiny_base: Path, tiny: Base, make_engine: MakeEngine, make_adapter_dir: MakeAdapter
 ) -> None:
     engine = make_engine(tiny)
@@ -345,8 +339,6 @@ def test_an_unload_of_nothing_changes_nothing_and_a_closed_engine_says_so(
     engine.close()
     with pytest.raises(UsageError, match="closed"):
         ask(engine, source, texts(1))
-    with pytest.raises(UsageError, match="closed"):
-        engine.unload(source.content_hash)
 
 
 def test_calls_that_wait_get_their_answers_before_the_end(
