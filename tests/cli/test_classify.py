@@ -105,6 +105,24 @@ def test_reasons_to_doubt_go_to_standard_error_and_quiet_drops_them(run: Run) ->
     assert run("classify", "-a", "desk", "-q", long).stderr == ""
 
 
+def test_a_text_that_was_cut_is_said_by_every_output(
+    run: Run, as_json: Json, tmp_path: Path
+) -> None:
+    long, sentence = "x " * 200, "the text is longer than the adapter reads; the rest did not count"
+    one = as_json("classify", "-a", "desk", "--json", long)
+    assert one["truncated"] is True
+    assert one["warnings"] == [{"code": "truncated", "message": sentence}]
+    assert run("classify", "-a", "desk", long).stderr == f"warning: {sentence}\n"
+    several = run("classify", "-a", "desk", "short", long).stderr
+    assert several.endswith(f": {sentence}\n")
+    path = tmp_path / "in.txt"
+    path.write_text(f"short\n{long}\n", encoding="utf-8")
+    file = run("classify", "-a", "desk", "-i", path, "--json")
+    rows = [json.loads(line)["warnings"] for line in file.stdout.splitlines()]
+    assert rows == [[], ["truncated"]]
+    assert "warning: 1 row with the warning 'truncated'" in file.stderr
+
+
 def test_verbose_shows_what_is_loaded_on_standard_error(run: Run) -> None:
     for line in (["-v", "classify", "-a", "desk", "x"], ["classify", "-a", "desk", "x", "-v"]):
         result = run(*line)
