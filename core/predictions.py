@@ -77,8 +77,8 @@ class Prediction:
         abstained: a step withheld the answer.
         scope: the share of validation texts that look at least as far from the training texts as
             this one: about 0 out of scope; None where the adapter cannot tell.
-        truncated: the text was longer than the adapter reads; the rest did not count. `warnings` says
-            it too.
+        truncated: the text was longer than the adapter reads; the rest did not count. `warnings`
+            says it too.
         windows: how many windows on the text the answer is the mean of.
         warnings: reasons to trust the answer less.
         steps: names of the post-processors that were applied, in order.
