@@ -334,7 +334,7 @@ def test_the_same_search_does_not_run_twice_at_once(
 ) -> None:
     class Waits(Said):
         def advance(self, done: int, total: int, note: str) -> None:
-            if note.startswith("trial"):
+            if note.startswith("trial") and not met.is_set():
                 with pytest.raises(TrainingError, match="running already"):
                     tune(ask(), workshop, Quiet(), trials=1, space=rates)
                 met.set()
