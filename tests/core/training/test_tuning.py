@@ -93,12 +93,12 @@ def test_the_first_trial_is_the_recipe_itself_and_the_best_trained_again_has_its
     ask: MakeRequest, workshop: Workshop
 ) -> None:
     said = Said()
-    request = ask(epochs=2)
+    request = ask()
     search = tune(request, workshop, said, trials=2)
     first, second = search.trials
     assert first.settings == {
         "learning_rate": 1e-3,
-        "epochs": 2,
+        "epochs": 1,
         "base_dropout": None,
         "contrastive_weight": 0.5,
         "peft.r": 8,
