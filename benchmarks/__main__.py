@@ -75,7 +75,8 @@ def main(
     ):
         found.append(result)
         ratio = "" if result.ratio is None else report.figure(result.ratio)
-        progress.print(f"  {ratio} {report.verdict(result.to_dict())}, {result.seconds:.1f} s")
+        parts = filter(None, [ratio, report.verdict(result.to_dict())])
+        progress.print(f"  {' '.join(parts)}, {result.seconds:.1f} s")
     objects = [result.to_dict() for result in found]
     if json is not None:
         report.write_json(objects, json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,8 +21,15 @@ def undisturbed() -> None:
     warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
 
 
-def facts(threads: int) -> dict[str, Any]:
-    """What a reader needs to place a figure; `load` is what the machine did before."""
+def facts(threads: int, adapterhub: Path | None = None) -> dict[str, Any]:
+    """What a reader needs to place a figure; `load` is what the machine did before.
+
+    Args:
+        adapterhub: the Python that has AdapterHub's `adapters`, where it is another.
+    """
+    versions = {name: found for name in PACKAGES if (found := _version(name))}
+    if adapterhub is not None and (found := _version_there(adapterhub, "adapters")):
+        versions["adapters"] = found
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),
@@ -29,7 +37,7 @@ def facts(threads: int) -> dict[str, Any]:
         "threads": threads,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "versions": {name: found for name in PACKAGES if (found := _version(name))},
+        "versions": versions,
     }
 
 
@@ -47,3 +55,15 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
+
+
+def _version_there(python: Path, name: str) -> str | None:
+    """What another Python has installed; None where it has not, or is none."""
+    ask = f"from importlib.metadata import version; print(version({name!r}))"
+    try:
+        done = subprocess.run(
+            [python, "-c", ask], capture_output=True, text=True, check=True, timeout=60
+        )
+    except (OSError, subprocess.SubprocessError):  # the rows that need it say what is wrong
+        return None
+    return done.stdout.strip()

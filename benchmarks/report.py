@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from types import NoneType
 from typing import Annotated, Any
 
 import typer
@@ -25,11 +26,53 @@ Object = dict[str, Any]
 
 SIGNS = {"at most": "<=", "at least": ">="}
 
+NUMBER = (int, float, NoneType)
+SHAPE: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("name", "title", "base", "peer", "note", "missing", "failure"), (str,)),
+    **dict.fromkeys(("ratio", "must", "aim"), NUMBER),
+    "judge": (str,),
+    "meets": (bool, NoneType),
+    "machine": (dict,),
+}
+MACHINE: Mapping[str, tuple[type, ...]] = {
+    "cpu": (str,),
+    "threads": (int,),
+    "python": (str,),
+    "versions": (dict,),
+}
+"""What `show` needs of a row, and of the machine in it."""
+
 
 def write_json(results: Sequence[Object], path: Path) -> None:
     """A list with one object a row."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(results, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> list[Object]:
+    """What `write_json` wrote.
+
+    Raises:
+        ValueError: the file holds something else; the message is a sentence.
+        OSError: it cannot be read.
+    """
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    if not isinstance(results, list) or not all(map(_is_row, results)):
+        raise ValueError(f"{path} is not what `python -m benchmarks --json FILE` writes")
+    return results
+
+
+def _is_row(value: Any) -> bool:
+    return _has(value, SHAPE) and value["judge"] in SIGNS and _has(value["machine"], MACHINE)
+
+
+def _has(value: Any, shape: Mapping[str, tuple[type, ...]]) -> bool:
+    return isinstance(value, dict) and all(
+        key in value and isinstance(value[key], types) for key, types in shape.items()
+    )
 
 
 def table(results: Sequence[Object]) -> Table:
@@ -152,7 +195,12 @@ def some(results: Sequence[Object], names: Sequence[str], bases: Sequence[str]) 
 
 
 def main(
-    file: Annotated[Path, typer.Argument(help="What `python -m benchmarks --json FILE` wrote.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="What `python -m benchmarks --json FILE` wrote.", exists=True, dir_okay=False
+        ),
+    ],
     only: Annotated[
         list[str] | None,
         typer.Option("--only", metavar="NAME", help="Rows by name or pattern; again for more."),
@@ -162,7 +210,11 @@ def main(
     ] = None,
 ) -> None:
     """Prints the table of a run that was kept, or some of its rows."""
-    results = some(json.loads(file.read_text(encoding="utf-8")), only or [], base or [])
+    try:
+        kept = read_json(file)
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from error
+    results = some(kept, only or [], base or [])
     if not results:
         raise typer.BadParameter("no row of the file is so called")
     show(results, Console())

@@ -44,7 +44,7 @@ def run(
         bases: for every row; None: those that the row asks for.
         begun: told before each row.
     """
-    machine = facts(options.threads)
+    machine = facts(options.threads, options.adapterhub)
     wanted = {row.name: bases or ([row.quick_base] if options.quick else row.bases) for row in rows}
     for base in dict.fromkeys(base for some in wanted.values() for base in some):
         of_base = [row for row in rows if base in wanted[row.name]]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from adapter_platform.core.platform import Platform
 
-    from .rows.reading import InputRow
+    from .rows.reading import InputRows
 
 WORK = "classified"
 HEAD = 65_536  # bytes of the input that tell it from another of its size and time
@@ -124,8 +124,9 @@ def _answer(
 ) -> None:
     """Answers the rows after those of `tally`, and marks in `partial` how far they are whole."""
     known = partial.journal["columns"] if partial and partial.journal and tally.rows else None
-    writer = make_writer(job.format, file, job.question.columns, known)
-    rows = islice(_rows(platform, job), tally.rows, None)
+    found = _rows(platform, job)
+    writer = make_writer(job.format, file, job.question.columns, known, found.columns)
+    rows = islice(found, tally.rows, None)
     total = _expected(job)
     if partial is not None and not 0 < total <= answering.CHUNK:
         # A run that goes on must end with the digits of one that was not stopped.
@@ -147,7 +148,7 @@ def _answer(
                 )
 
 
-def _rows(platform: Platform, job: Job) -> Iterator[InputRow]:
+def _rows(platform: Platform, job: Job) -> InputRows:
     if job.location is None:
         return text_rows(job.texts)
     field = job.question.adapter_field

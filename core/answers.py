@@ -13,7 +13,7 @@ from .bases import Base, check_base
 from .engine.protocol import Answer, Row
 from .engine.resident import Residents
 from .postprocess import Chain, build_chain
-from .predictions import EMPTY, Notice, Prediction
+from .predictions import EMPTY, TRUNCATED, Notice, Prediction
 from .scope import Scope, has_scope, read_scope
 from .tokens import Encoded, unreadable
 
@@ -319,5 +319,6 @@ def _notices(ready: Ready, text: str, encoded: Encoded) -> tuple[Notice, ...]:
     changed = (Notice("base_changed", ready.warning),) if ready.warning else ()
     if not text.strip():
         return (*changed, EMPTY)
+    cut = (TRUNCATED,) if encoded.truncated else ()
     density = ready.source.manifest.tokens_per_character
-    return (*changed, *unreadable(text, encoded, ready.base, density))
+    return (*changed, *cut, *unreadable(text, encoded, ready.base, density))

@@ -158,7 +158,7 @@ def pair(texts: Any, adapter: str | Sequence[str] | None, names: Names) -> list[
         return [names.asked(text, adapter) for text in checked]
     if len(adapter) != len(checked):
         raise UsageError(
-            f"there are {len(checked)} texts and {len(adapter)} adapters",
+            f"texts and adapters differ in number: {len(checked)} and {len(adapter)}",
             "give one adapter for all texts, or one for each",
         )
     return [names.asked(text, name) for text, name in zip(checked, adapter, strict=True)]

@@ -170,8 +170,8 @@ def _outranked(
         if others:
             notes = (
                 f"{uri} was named as the {split} split, so all of it is, though its column "
-                f"{columns.split!r} puts {len(others)} rows elsewhere ({others[0].where} is the "
-                "first); name it as 'all' to let the column decide",
+                f"{columns.split!r} puts {len(others)} of its rows elsewhere ({others[0].where} "
+                "is the first); name it as 'all' to let the column decide",
             )
     return replace(columns, split=None), notes
 

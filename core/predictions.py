@@ -17,6 +17,7 @@ class Notice:
 
 
 EMPTY = Notice("empty_text", "the text is empty, so the answer means nothing")
+TRUNCATED = Notice("truncated", "the text is longer than the adapter reads; the rest did not count")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,8 @@ class Prediction:
         abstained: a step withheld the answer.
         scope: the share of validation texts that look at least as far from the training texts as
             this one: about 0 out of scope; None where the adapter cannot tell.
-        truncated: the text was longer than the adapter reads; the rest did not count.
+        truncated: the text was longer than the adapter reads; the rest did not count. `warnings`
+            says it too.
         windows: how many windows on the text the answer is the mean of.
         warnings: reasons to trust the answer less.
         steps: names of the post-processors that were applied, in order.

@@ -41,6 +41,25 @@ class BadRow:
     reason: str
 
 
+class Rows(Iterator[Record | BadRow]):
+    """Rows with the columns that they share, for a source that knows them without any row.
+
+    Attributes:
+        columns: filled in when the first row is asked for, also where there is none; empty where
+            each row brings its own.
+    """
+
+    def __init__(self, rows: Iterator[Record | BadRow], columns: Sequence[str]) -> None:
+        self._rows = rows
+        self.columns = columns
+
+    def __iter__(self) -> Iterator[Record | BadRow]:
+        return self._rows
+
+    def __next__(self) -> Record | BadRow:
+        return next(self._rows)
+
+
 class DataSource(Protocol):
     """Reads rows from somewhere; what they mean is decided in `core.examples`.
 
@@ -53,7 +72,7 @@ class DataSource(Protocol):
     suffixes: tuple[str, ...]
 
     def read(self, location: str) -> Iterator[Record | BadRow]:
-        """Rows in order. `location` is the URI without its scheme.
+        """Rows in order, as `Rows` where they have a header. `location` is the URI less its scheme.
 
         Raises:
             DataError: nothing can be read at all.

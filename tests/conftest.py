@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,36 @@ def unpacked(tmp_path: Path) -> Callable[[str], list[str]]:
         return [str(site), str(source)]
 
     return call
+
+
+MANY = 100  # modules
+
+
+@pytest.fixture(scope="session")
+def settled() -> Iterator[Callable[[], None]]:
+    """Puts what has been imported out of the garbage collector's reach, whenever that is much.
+
+    accelerate collects garbage as each training begins, and to look through all of torch's,
+    transformers' and PEFT's modules takes as long as a small training.
+    """
+    before = 0
+
+    def settle() -> None:
+        nonlocal before
+        if len(sys.modules) > before + MANY:
+            gc.collect()
+            gc.freeze()
+            before = len(sys.modules)
+
+    yield settle
+    gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def imports_settle(settled: Callable[[], None]) -> Iterator[None]:
+    """After each test, `settled`."""
+    yield
+    settled()
 
 
 @pytest.fixture(autouse=True)

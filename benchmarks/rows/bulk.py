@@ -1,13 +1,16 @@
-"""Many texts: the rate of a stream beside the engine's own, and what a long file takes."""
+"""Many texts: the rate of a file beside the engine's own, and what a long file takes."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adapter_platform.cli.bulk import Job, answer_all
+from adapter_platform.cli.rows.answering import Meanings, Question
 from adapter_platform.core.engine.encoder import building_quietly
 from adapter_platform.core.platform import Platform
 from adapter_platform.plugins.testing import make_tiny_base
@@ -23,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from adapter_platform.core.engine.protocol import Row as EngineRow
-    from adapter_platform.core.predictions import Prediction
 
 ADAPTERS = 4
 SLICES, TEXTS = 10, 10_000
@@ -33,41 +35,84 @@ CHECKED = 64
 PEAKS = 3
 
 
-def stream_rate(bench: Bench) -> Measured:
-    """Texts in, predictions out, beside tokens in, logits out; slice by slice in turn."""
+def file_rate(bench: Bench) -> Measured:
+    """JSON lines in, JSON lines out, as ``platform classify --input FILE --output FILE`` goes about
+    it, beside tokens in, logits out; slice by slice in turn.
+    """
     quick = bench.options.quick
     slices, size = (QUICK_SLICES, QUICK_TEXTS) if quick else (SLICES, TEXTS)
     sources = bench.adapters(ADAPTERS)
-    store = filled(bench.scratch / "bulk", sources)
+    folder = bench.scratch / "bulk"
+    store = filled(folder / "store", sources)
     settings = bench.settings.model_copy(update={"store": store.root})
-    names = [source.manifest.name for source in sources]
     texts = real_texts(slices * size)
     limit = sources[0].manifest.max_length
     rows = dealt(tokenized(bench.base, texts, limit), sources)
-    pairs = [(text, names[i % ADAPTERS]) for i, text in enumerate(texts)]
+    files = [
+        _written(folder / f"{start}.jsonl", texts, rows, start, start + size)
+        for start in range(0, len(texts), size)
+    ]
+    first = _written(folder / "first.jsonl", texts, rows, 0, CHECKED)
     with Platform(settings, bench.registry) as platform:
-        _check(list(platform.classify_stream(pairs[:CHECKED])), rows, bench)
-        parts = [slice(start, start + size) for start in range(0, len(texts), size)]
-        mine, theirs = iter(parts), iter(parts)
-
-        def ours() -> None:
-            for _ in platform.classify_stream(pairs[next(mine)]):
-                pass
-
-        def engines() -> None:
-            bench.engine.logits(rows[next(theirs)])
-
-        stream, engine = interleave([clocked(ours), clocked(engines)], slices, warm_ups=0)
-    rate = len(texts) / sum(stream)
+        _check(_answered(platform, first), rows, bench)
+        mine = iter(files)
+        theirs = iter([rows[start : start + size] for start in range(0, len(rows), size)])
+        ours, engine = interleave(
+            [
+                clocked(lambda: _answer(platform, next(mine))),
+                clocked(lambda: bench.engine.logits(next(theirs))),
+            ],
+            slices,
+            warm_ups=0,
+        )
+    for number, file in enumerate(files):
+        answers = _read(_target(file))
+        if len(answers) != size:
+            raise WrongAnswer(f"{len(answers)} of {size} texts are answered")
+        _check(answers[:CHECKED], rows[number * size :], bench)
+    rate = len(texts) / sum(ours)
     note = f"{len(texts):,} texts over {ADAPTERS} adapters; ours {rate:.0f} a second"
-    return Measured(stream, engine, note=note)
+    return Measured(ours, engine, note=note)
 
 
-def _check(answers: list[Prediction], rows: list[EngineRow], bench: Bench) -> None:
+def _written(path: Path, texts: list[str], rows: list[EngineRow], start: int, end: int) -> Path:
+    """A file of those texts, each with the name of its adapter."""
+    with path.open("w", encoding="utf-8") as file:
+        for text, row in zip(texts[start:end], rows[start:end], strict=True):
+            line = {"text": text, "adapter": row.adapter.manifest.name}
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    return path
+
+
+def _target(path: Path) -> Path:
+    return path.with_name(f"{path.stem}-answered.jsonl")
+
+
+def _answer(platform: Platform, path: Path) -> None:
+    question = Question(None, "", adapter_field="adapter")
+    job = Job(question, [], str(path), "text", _target(path), json=False, quiet=True)
+    answer_all(platform, job, Meanings(platform))
+
+
+def _answered(platform: Platform, path: Path) -> list[dict[str, Any]]:
+    _answer(platform, path)
+    return _read(_target(path))
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    with path.open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def _check(answers: list[dict[str, Any]], rows: list[EngineRow], bench: Bench) -> None:
+    """Raises `WrongAnswer` where an answer is not the engine's."""
     logits = bench.engine.logits(rows[: len(answers)])
     for answer, row, found in zip(answers, rows, logits, strict=False):
-        if answer.label != row.adapter.manifest.scheme.classes[found.argmax()]:
-            raise WrongAnswer("the stream and the engine give different labels")
+        manifest = row.adapter.manifest
+        if answer["predicted_adapter"] != manifest.name:
+            raise WrongAnswer(f"another than {manifest.name} has answered")
+        if answer["label"] != manifest.scheme.classes[found.argmax()]:
+            raise WrongAnswer("the file and the engine give different labels")
 
 
 def peak_memory(bench: Bench) -> Measured:
@@ -122,9 +167,9 @@ def _lines(count: int) -> Iterator[str]:
 ROWS = (
     Row(
         "bulk-rate",
-        "a stream of real questions: rate",
+        "a file of real questions: rate",
         "the engine on tokens in memory",
-        stream_rate,
+        file_rate,
         "at least",
         0.85,
         0.95,

@@ -102,8 +102,6 @@ def sentences(prediction: Prediction) -> Iterator[str]:
     """The reasons to trust the answer less."""
     for notice in prediction.warnings:
         yield notice.message
-    if prediction.truncated and not any(n.code == "truncated" for n in prediction.warnings):
-        yield "the text is longer than the adapter reads; the rest did not count"
 
 
 def _display(scheme: LabelScheme, name: str, text: str) -> str:

@@ -272,7 +272,4 @@ def failure(row: InputRow, question: Question) -> dict[str, Any]:
 
 def codes(prediction: Prediction) -> list[str]:
     """Codes of the reasons to trust the answer less."""
-    found = [notice.code for notice in prediction.warnings]
-    if prediction.truncated and "truncated" not in found:
-        found.append("truncated")
-    return found
+    return [notice.code for notice in prediction.warnings]

@@ -17,7 +17,7 @@ from adapter_platform.core.registry import BadRow, Record
 from .places import STDIN, is_lines
 
 if TYPE_CHECKING:
-    from adapter_platform.core.registry import Registry
+    from adapter_platform.core.registry import Registry, Rows
 
 TEXT = "text"
 BOM = b"\xef\xbb\xbf"
@@ -40,9 +40,27 @@ class InputRow:
     where: str = ""
 
 
+class InputRows(Iterator[InputRow]):
+    """The rows of an input with its columns.
+
+    Attributes:
+        columns: as `registry.Rows` has them.
+    """
+
+    def __init__(self, rows: Iterator[InputRow], columns: Sequence[str]) -> None:
+        self._rows = rows
+        self.columns = columns
+
+    def __iter__(self) -> Iterator[InputRow]:
+        return self._rows
+
+    def __next__(self) -> InputRow:
+        return next(self._rows)
+
+
 def read_rows(
     location: str, column: str, registry: Registry, further: Sequence[tuple[str, str]] = ()
-) -> Iterator[InputRow]:
+) -> InputRows:
     """The rows of a file, URI, or standard input (``-``), in order.
 
     Args:
@@ -50,21 +68,22 @@ def read_rows(
         further: columns that there must be too, each with the option that names it.
 
     Raises:
-        DataError: nothing can be read at all, or no row has the columns.
+        DataError: nothing can be read at all, or the columns are not there.
     """
     if is_lines(location):
         for name, option in further:
             raise DataError(f"lines of text have no column {name!r}", f"leave {option} out")
     if location == STDIN:
-        return _lines(sys.stdin.buffer, "standard input")
+        return InputRows(_lines(sys.stdin.buffer, "standard input"), [TEXT])
     if is_lines(location):
-        return _file_lines(Path(location))
-    return _records(open_rows(location, registry)[0], column, further, location)
+        return InputRows(_file_lines(Path(location)), [TEXT])
+    rows, _ = open_rows(location, registry)
+    return InputRows(_records(rows, column, further, location), rows.columns)
 
 
-def text_rows(texts: Iterable[str]) -> Iterator[InputRow]:
+def text_rows(texts: Iterable[str]) -> InputRows:
     """The texts of a command line as rows of one column."""
-    return (InputRow({TEXT: text}, text) for text in texts)
+    return InputRows((InputRow({TEXT: text}, text) for text in texts), [TEXT])
 
 
 def _file_lines(path: Path) -> Iterator[InputRow]:
@@ -88,16 +107,16 @@ def _lines(file: Iterable[bytes], name: str) -> Iterator[InputRow]:
 
 
 def _records(
-    rows: Iterator[Record | BadRow],
+    rows: Rows,
     column: str,
     further: Sequence[tuple[str, str]],
     location: str,
 ) -> Iterator[InputRow]:
     bad, first = _first_record(rows)
     yield from bad
-    if first is None:
+    columns = list(first.fields if first is not None else rows.columns)
+    if not columns:
         return
-    columns = list(first.fields)
     wanted = [*further, (column, "--text-field")]
     if len(columns) == 1 and column == TEXT:
         column = columns[0]
@@ -109,14 +128,14 @@ def _records(
                 f"{location} has no column {name!r}",
                 f"its columns are {shown}; choose one with {option}",
             )
-    for row in chain([first], rows):
+    for row in chain([] if first is None else [first], rows):
         if isinstance(row, BadRow):
             yield _bad(row)
         else:
             yield _row(row.fields, row.fields.get(column), row.where)
 
 
-def _first_record(rows: Iterator[Record | BadRow]) -> tuple[list[InputRow], Record | None]:
+def _first_record(rows: Rows) -> tuple[list[InputRow], Record | None]:
     bad: list[InputRow] = []
     for row in rows:
         if isinstance(row, Record):

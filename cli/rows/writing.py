@@ -39,17 +39,23 @@ class Writer(Protocol):
 
 
 def make_writer(
-    format_: str, file: SupportsWrite[str], ours: Sequence[str], columns: list[str] | None = None
+    format_: str,
+    file: SupportsWrite[str],
+    ours: Sequence[str],
+    columns: list[str] | None = None,
+    shared: Sequence[str] = (),
 ) -> Writer:
     """A writer of the format onto a file.
 
     Args:
         ours: the names that we add, in order; one that the input has too is prefixed.
         columns: the input's, where the file holds rows under them already; None: it is empty.
+        shared: the input's columns as far as they are known without its rows, by the first `write`
+            or by `finish`; the rows may have more.
     """
     if format_ == "jsonl":
-        return _JsonLines(file, ours, columns)
-    return _Table(file, ours, columns, "\t" if format_ == "tsv" else ",")
+        return _JsonLines(file, ours, columns, shared)
+    return _Table(file, ours, columns, shared, "\t" if format_ == "tsv" else ",")
 
 
 def free_names(ours: Sequence[str], taken: Iterable[str]) -> dict[str, str]:
@@ -68,8 +74,11 @@ def free_names(ours: Sequence[str], taken: Iterable[str]) -> dict[str, str]:
 class _Headed:
     """Holds back the first rows until their columns are known."""
 
-    def __init__(self, ours: Sequence[str], columns: list[str] | None) -> None:
+    def __init__(
+        self, ours: Sequence[str], columns: list[str] | None, shared: Sequence[str]
+    ) -> None:
         self._ours = ours
+        self._shared = shared
         self._head: list[tuple[Values, Values]] = []
         self.columns: list[str] | None = None
         self.known: frozenset[str] = frozenset()
@@ -93,15 +102,15 @@ class _Headed:
         if self.columns is not None:
             return
         rows, self._head = self._head, []
-        columns = list(dict.fromkeys(key for fields, _ in rows for key in fields))
+        further = (key for fields, _ in rows for key in fields)
+        columns = list(dict.fromkeys([*self._shared, *further]))
         self._settle(columns)
-        if rows:
-            self.start(columns)
+        self.start(columns)
         for fields, ours in rows:
             self.put(fields, ours)
 
     def start(self, columns: list[str]) -> None:
-        """Called once before the first `put` into an empty file."""
+        """Called once on an empty file, before any `put`."""
 
     def put(self, fields: Values, ours: Values) -> None:
         """Writes one row, the columns being known."""
@@ -114,9 +123,10 @@ class _Table(_Headed):
         file: SupportsWrite[str],
         ours: Sequence[str],
         columns: list[str] | None,
+        shared: Sequence[str],
         delimiter: str,
     ) -> None:
-        super().__init__(ours, columns)
+        super().__init__(ours, columns, shared)
         self._rows = csv.writer(file, delimiter=delimiter, lineterminator="\n")
 
     def start(self, columns: list[str]) -> None:
@@ -137,9 +147,13 @@ class _Table(_Headed):
 
 class _JsonLines(_Headed):
     def __init__(
-        self, file: SupportsWrite[str], ours: Sequence[str], columns: list[str] | None
+        self,
+        file: SupportsWrite[str],
+        ours: Sequence[str],
+        columns: list[str] | None,
+        shared: Sequence[str],
     ) -> None:
-        super().__init__(ours, columns)
+        super().__init__(ours, columns, shared)
         self._file = file
 
     def put(self, fields: Values, ours: Values) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError, PlatformError, PluginError, unknown
-from ..registry import BadRow, Record
+from ..registry import BadRow, Record, Rows
 
 if TYPE_CHECKING:
     from ..registry import Brought, DataSource, Registry
@@ -23,7 +23,7 @@ def split_uri(uri: str) -> tuple[str, str]:
     return (match[1].lower(), match[2]) if match else ("", uri)
 
 
-def open_rows(uri: str, registry: Registry) -> tuple[Iterator[Record | BadRow], DataSource]:
+def open_rows(uri: str, registry: Registry) -> tuple[Rows, DataSource]:
     """The rows at ``scheme:location`` or at a bare path, and the source that reads them.
 
     A path that holds a colon and exists is a path.
@@ -57,16 +57,32 @@ def open_rows(uri: str, registry: Registry) -> tuple[Iterator[Record | BadRow], 
     return _read(found, uri), found.value
 
 
-def _read(brought: Brought[DataSource], location: str) -> Iterator[Record | BadRow]:
-    """The source's rows; whatever else its code raises or yields is a sentence with its plugin."""
+def _read(brought: Brought[DataSource], location: str) -> Rows:
+    columns: list[str] = []
+    return Rows(_checked(brought, location, columns), columns)
+
+
+def _checked(
+    brought: Brought[DataSource], location: str, columns: list[str]
+) -> Iterator[Record | BadRow]:
+    """The source's rows; whatever else its code raises or yields is a sentence with its plugin.
+
+    Args:
+        columns: gets those that the source knows.
+    """
     whose = f"the data source {brought.value.name!r} of the plugin {brought.plugin!r}"
     try:
-        for row in brought.value.read(location):
+        rows = brought.value.read(location)
+        for row in rows:
+            if isinstance(rows, Rows) and not columns:
+                columns.extend(rows.columns)
             if not isinstance(row, Record | BadRow):
                 raise PluginError(
                     f"{whose} yields a {type(row).__name__}, not a Record or a BadRow"
                 )
             yield row
+        if isinstance(rows, Rows) and not columns:
+            columns.extend(rows.columns)
     except PlatformError:
         raise
     # A plugin's code may raise anything.

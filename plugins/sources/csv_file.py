@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from adapter_platform.core.errors import DataError
-from adapter_platform.core.registry import BadRow, Record
+from adapter_platform.core.registry import BadRow, Record, Rows
 
 from .lines import Line, read_lines
 
@@ -22,9 +22,9 @@ class CsvSource:
     name = "csv"
     suffixes: tuple[str, ...] = (".csv",)
 
-    def read(self, location: str) -> Iterator[Record | BadRow]:
+    def read(self, location: str) -> Rows:
         """See `DataSource.read`. Memory does not grow with the file."""
-        yield from _records(location, _csv_rows(read_lines(location)))
+        return _table(location, _csv_rows(read_lines(location)))
 
 
 class TsvSource:
@@ -37,24 +37,29 @@ class TsvSource:
     name = "tsv"
     suffixes: tuple[str, ...] = (".tsv", ".tab")
 
-    def read(self, location: str) -> Iterator[Record | BadRow]:
+    def read(self, location: str) -> Rows:
         """See `DataSource.read`. Memory does not grow with the file."""
-        yield from _records(location, map(_tsv_row, read_lines(location)))
+        return _table(location, map(_tsv_row, read_lines(location)))
 
 
 # A row's first and last line, and its cells or why it has none.
 _Row = tuple[int, int, list[str] | str]
 
 
-def _records(location: str, rows: Iterator[_Row]) -> Iterator[Record | BadRow]:
-    header: list[str] | None = None
+def _table(location: str, rows: Iterator[_Row]) -> Rows:
+    header: list[str] = []
+    return Rows(_records(location, rows, header), header)
+
+
+def _records(location: str, rows: Iterator[_Row], header: list[str]) -> Iterator[Record | BadRow]:
+    """The rows after the first, whose cells become the header."""
     blank: tuple[int, int] | None = None
     for first, last, cells in rows:
         if isinstance(cells, list) and not "".join(cells).strip() and len(cells) < 2:
             blank = (blank[0] if blank else first, last)
             continue
-        if header is None:
-            header = _header(f"{location}:{first}", cells)
+        if not header:
+            header += _header(f"{location}:{first}", cells)
             blank = None
             continue
         # Empty lines at the end are no rows; between rows someone may have meant one.

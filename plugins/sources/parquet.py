@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from adapter_platform.core.errors import DataError
-from adapter_platform.core.registry import BadRow, Record
+from adapter_platform.core.registry import BadRow, Record, Rows
 
 from .lines import open_file
 
@@ -26,15 +26,19 @@ class ParquetSource:
     name = "parquet"
     suffixes: tuple[str, ...] = (".parquet",)
 
-    def read(self, location: str) -> Iterator[Record | BadRow]:
+    def read(self, location: str) -> Rows:
         """See `DataSource.read`."""
+        columns: list[str] = []
+        return Rows(self._records(location, columns), columns)
+
+    def _records(self, location: str, columns: list[str]) -> Iterator[Record | BadRow]:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         with open_file(location) as file:
             try:
                 table = pq.ParquetFile(file)
-                columns = table.schema_arrow.names
+                columns += table.schema_arrow.names
                 names = _class_names(table.schema_arrow)
             except (pa.ArrowException, OSError, ValueError) as error:
                 raise _unreadable(location, error) from error

@@ -98,7 +98,9 @@ def test_a_quick_run_leaves_out_what_no_must_judges_unless_it_is_asked_for(
 ) -> None:
     given(monkeypatch, row("judged", 0.5), row("shown", 0.5, must=None))
     assert "the row shown" not in command().stdout
-    assert "the row shown" in command("--only", "shown").stdout
+    asked = command("--only", "shown")
+    assert "the row shown" in asked.stdout
+    assert "  0.500, 0.0 s" in asked.stderr.splitlines()
 
 
 def test_real_rows_run_and_are_written_down(command: Command, tmp_path: Path) -> None:
@@ -139,6 +141,40 @@ def test_a_kept_run_is_shown_again(
     table = again.stdout.strip()
     assert "the row bad" in table
     assert table in shown
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "does not exist"),
+        ("", "is not JSON"),
+        ('[{"name": ', "is not JSON"),
+        ("\udcff", "is not JSON"),
+        ("{}", "is not what"),
+        ("[1]", "is not what"),
+        ('[{"name": "bad"}]', "is not what"),
+        ({"ratio": "0.9"}, "is not what"),
+        ({"judge": "about"}, "is not what"),
+        ({"machine": {}}, "is not what"),
+    ],
+)
+def test_what_no_run_has_kept_is_refused_in_a_sentence(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: Any, says: str
+) -> None:
+    given(monkeypatch, row("good", 0.5))
+    file = tmp_path / "kept.json"
+    if isinstance(content, dict):
+        command("--json", file)
+        (kept,) = json.loads(file.read_text())
+        file.write_text(json.dumps([kept | content]))
+    elif content is not None:
+        file.write_text(content, encoding="utf-8", errors="surrogateescape")
+    app = typer.Typer()
+    app.command()(report.main)
+    done = CliRunner().invoke(app, [str(file)], env={"COLUMNS": "500"})
+    assert done.exit_code == 2, done.output
+    assert says in done.stderr
+    assert isinstance(done.exception, SystemExit)
 
 
 def test_figures_keep_the_places_that_matter() -> None:

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from benchmarks.bench import Bench
-from benchmarks.rows.bulk import peak
+from benchmarks.bench import Bench, WrongAnswer
+from benchmarks.rows import bulk
+from benchmarks.rows.bulk import file_rate, peak
 from benchmarks.rows.loading import load_last
 from benchmarks.rows.memory import growth
 
@@ -34,3 +35,25 @@ def test_the_last_of_a_thousand_and_the_tenth_are_loaded_in_turn(bench: Bench) -
     found = load_last(bench)
     assert len(found.ours) == len(found.peers) == 10 * bench.options.rounds
     assert "1,000" in found.note
+
+
+def test_files_are_answered_beside_the_engine_slice_by_slice(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "QUICK_TEXTS", bulk.CHECKED + 6)
+    found = file_rate(bench)
+    assert len(found.ours) == len(found.peers) == bulk.QUICK_SLICES
+    assert min(found.ours + found.peers) > 0
+    assert "210 texts over 4 adapters" in found.note
+    answered = sorted((bench.scratch / "bulk").glob("*-answered.jsonl"))
+    assert sum(len(file.read_text().splitlines()) for file in answered) == 210 + bulk.CHECKED
+
+
+def test_an_answer_of_a_file_that_is_not_the_engines_fails_the_row(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "QUICK_TEXTS", bulk.CHECKED)
+    logits = bench.engine.logits
+    monkeypatch.setattr(bench.engine, "logits", lambda rows: [-row for row in logits(rows)])
+    with pytest.raises(WrongAnswer, match="different labels"):
+        file_rate(bench)

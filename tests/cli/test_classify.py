@@ -105,6 +105,24 @@ def test_reasons_to_doubt_go_to_standard_error_and_quiet_drops_them(run: Run) ->
     assert run("classify", "-a", "desk", "-q", long).stderr == ""
 
 
+def test_a_text_that_was_cut_is_said_by_every_output(
+    run: Run, as_json: Json, tmp_path: Path
+) -> None:
+    long, sentence = "x " * 200, "the text is longer than the adapter reads; the rest did not count"
+    one = as_json("classify", "-a", "desk", "--json", long)
+    assert one["truncated"] is True
+    assert one["warnings"] == [{"code": "truncated", "message": sentence}]
+    assert run("classify", "-a", "desk", long).stderr == f"warning: {sentence}\n"
+    several = run("classify", "-a", "desk", "short", long).stderr
+    assert several.endswith(f": {sentence}\n")
+    path = tmp_path / "in.txt"
+    path.write_text(f"short\n{long}\n", encoding="utf-8")
+    file = run("classify", "-a", "desk", "-i", path, "--json")
+    rows = [json.loads(line)["warnings"] for line in file.stdout.splitlines()]
+    assert rows == [[], ["truncated"]]
+    assert "warning: 1 row with the warning 'truncated'" in file.stderr
+
+
 def test_verbose_shows_what_is_loaded_on_standard_error(run: Run) -> None:
     for line in (["-v", "classify", "-a", "desk", "x"], ["classify", "-a", "desk", "x", "-v"]):
         result = run(*line)
@@ -152,6 +170,69 @@ def test_a_bad_row_is_an_error_row_and_is_counted_not_fatal(run: Run, questions:
     assert read_csv(result.stdout)[1]["error"] == f"{questions}:3: the text is empty"
     assert "2 rows answered" in result.stderr
     assert "warning: 1 row without an answer" in result.stderr
+
+
+OURS = "confidence,abstained,warnings,adapter,version,error"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "heading", "rows"),
+    [
+        ("in.csv", "id,text,label\n", f"id,text,label,predicted_label,{OURS}", 0),
+        ("in.csv", "id,text\n1\n2,3,4\n", f"id,text,label,{OURS}", 2),
+        ("in.csv", "id,text\n1,\n2,\n", f"id,text,label,{OURS}", 2),
+        ("in.tsv", "id\ttext\n", f"id,text,label,{OURS}", 0),
+        ("in.tsv", "id\ttext\n1\n", f"id,text,label,{OURS}", 1),
+        ("in.txt", "", f"text,label,{OURS}", 0),
+        ("in.txt", "\n \n", f"text,label,{OURS}", 2),
+        ("in.jsonl", "{\n[]\n", f"label,{OURS}", 2),
+        ("in.jsonl", '{"id": 1, "text": ""}\n', f"id,text,label,{OURS}", 1),
+    ],
+)
+def test_a_table_has_its_header_though_no_row_could_be_answered(
+    run: Run, tmp_path: Path, name: str, content: str, heading: str, rows: int
+) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    out = tmp_path / "out.csv"
+    result = run("classify", "-a", "desk", "-i", tmp_path / name, "-o", out)
+    assert result.exit_code == (1 if rows else 0), result.output
+    first, *rest = out.read_text(encoding="utf-8").splitlines()
+    assert first == heading
+    assert len(rest) == rows
+    piped = run("classify", "-a", "desk", "-i", tmp_path / name)
+    if name.endswith(".csv"):
+        assert piped.stdout == out.read_text(encoding="utf-8")
+
+
+def test_a_parquet_file_without_rows_gives_a_header_too(run: Run, tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path, out = tmp_path / "in.parquet", tmp_path / "out.csv"
+    columns = {"id": pa.array([], pa.int64()), "text": pa.array([], pa.string())}
+    pq.write_table(pa.table(columns), path)
+    assert run("classify", "-a", "desk", "-i", path, "-o", out).exit_code == 0
+    assert out.read_text(encoding="utf-8") == f"id,text,label,{OURS}\n"
+
+
+def test_a_header_without_the_texts_column_is_refused_though_there_are_no_rows(
+    run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("id,question\n", encoding="utf-8")
+    result = run("classify", "-a", "desk", "-i", path)
+    assert result.exit_code == 1
+    assert "has no column 'text'" in result.stderr
+
+
+def test_an_empty_file_is_refused_and_no_output_is_left(run: Run, tmp_path: Path) -> None:
+    for name in ("in.csv", "in.jsonl"):
+        path = tmp_path / name
+        path.write_text("", encoding="utf-8")
+        result = run("classify", "-a", "desk", "-i", path, "-o", tmp_path / "out.csv")
+        assert result.exit_code == 1
+        assert f"{path} is empty" in result.stderr
+        assert not (tmp_path / "out.csv").exists()
 
 
 def test_only_when_every_row_failed_is_the_exit_code_1(run: Run, tmp_path: Path) -> None:
@@ -205,9 +286,10 @@ def test_a_pipe_without_a_text_is_read_line_by_line(run: Run) -> None:
         assert [row["text"] for row in rows] == ["数据", "x"]
 
 
-def test_an_empty_pipe_gives_nothing_and_says_so(run: Run) -> None:
+def test_an_empty_pipe_gives_the_header_alone_and_says_so(run: Run) -> None:
     result = run("classify", "-a", "desk", stdin="")
-    assert (result.exit_code, result.stdout) == (0, "")
+    assert (result.exit_code, len(result.stdout.splitlines())) == (0, 1)
+    assert result.stdout.startswith("text\tlabel\t")
     assert "there are no rows" in result.stderr
 
 

@@ -279,6 +279,8 @@ def test_a_long_text_is_read_in_windows_where_the_adapter_says_so(
     reads = platform.classify(texts, "reads", engine=engine)
     assert [p.truncated for p in begins] == [False, True, True]
     assert [p.truncated for p in reads] == [False, False, False]
+    for prediction in (*begins, *reads):
+        assert ("truncated" in {n.code for n in prediction.warnings}) is prediction.truncated
     assert [p.windows for p in begins] == [1, 1, 1]
     assert reads[0].windows == 1
     assert reads[1].windows > reads[2].windows > 1
@@ -387,8 +389,8 @@ def test_an_adapter_in_memory_keeps_its_scope_whatever_becomes_of_its_files(
         (["a", 5], {}, "not int"),
         ([b"a"], {}, "not bytes"),
         (b"a", {}, "not bytes"),
-        (["a", "b"], {"adapter": ["support"]}, "2 texts and 1 adapters"),
-        (["a"], {"adapter": ["support", "support"]}, "1 texts and 2 adapters"),
+        (["a", "b"], {"adapter": ["support"]}, "differ in number: 2 and 1"),
+        (["a"], {"adapter": ["support", "support"]}, "differ in number: 1 and 2"),
         ("a", {"adapter": ["support"]}, "one text takes one adapter"),
         ("a", {"engine": "packe"}, "no engine named 'packe'"),
         ("a", {"adapter": "support@x"}, "does not name a version"),
@@ -454,7 +456,9 @@ def test_a_huge_text_is_truncated_and_says_so(
     publish_adapter(platform.store, tiny_base, "support", max_length=16)
     long, short = platform.classify(["word " * 200_000, "word"])
     assert long.truncated
+    assert [notice.code for notice in long.warnings] == ["truncated"]
     assert not short.truncated
+    assert short.warnings == ()
 
 
 # --- reading the logits -----------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 
 import pytest
 
@@ -14,9 +15,9 @@ from adapter_platform.core.errors import DataError
 OURS = ("label", "confidence", "warnings")
 
 
-def written(format_: str, rows: list[dict[str, object]]) -> str:
+def written(format_: str, rows: list[dict[str, object]], shared: Sequence[str] = ()) -> str:
     file = io.StringIO()
-    writer = make_writer(format_, file, OURS)
+    writer = make_writer(format_, file, OURS, shared=shared)
     for fields in rows:
         writer.write(fields, {"label": "x", "confidence": 0.5, "warnings": []})
     writer.finish()
@@ -65,5 +66,15 @@ def test_a_late_column_is_refused_in_a_table_and_kept_in_json_lines() -> None:
     assert last["predicted_confidence"] == 0.5
 
 
-def test_no_rows_give_an_empty_file() -> None:
-    assert written("csv", []) == ""
+def test_no_rows_give_a_table_its_header_and_json_lines_nothing() -> None:
+    assert written("csv", []) == "label,confidence,warnings\n"
+    assert written("csv", [], ["text", "label"]) == (
+        "text,label,predicted_label,confidence,warnings\n"
+    )
+    assert written("jsonl", []) == ""
+
+
+def test_columns_that_are_known_stand_however_many_rows_could_not_be_read() -> None:
+    rows: list[dict[str, object]] = [{}] * (HEAD + 1) + [{"id": "1", "text": "a"}]
+    table = list(csv.DictReader(io.StringIO(written("csv", rows, ["id", "text"]))))
+    assert [row["id"] for row in table] == [""] * (HEAD + 1) + ["1"]

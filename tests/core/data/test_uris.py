@@ -9,7 +9,7 @@ import pytest
 
 from adapter_platform.core.data.uris import open_rows
 from adapter_platform.core.errors import DataError, PluginError
-from adapter_platform.core.registry import BadRow, Brought, Record, Registry
+from adapter_platform.core.registry import BadRow, Brought, Record, Registry, Rows
 
 ROWS = [Record("odd:1", {"text": "one"}), BadRow("odd:2", "no text")]
 
@@ -24,7 +24,7 @@ class Odd:
         self.read = read
 
 
-def opened(uri: str, read: Callable[[str], Any]) -> Iterator[Record | BadRow]:
+def opened(uri: str, read: Callable[[str], Any]) -> Rows:
     return open_rows(uri, Registry(sources={"odd": Brought(Odd(read), "acme", "1.0")}))[0]
 
 
@@ -45,6 +45,13 @@ def refuses(location: str) -> Iterator[Any]:
 @pytest.mark.parametrize("uri", ["odd:x.odd", "x.odd"])
 def test_rows_come_as_the_source_reads_them(uri: str) -> None:
     assert list(opened(uri, lambda _: ROWS)) == ROWS
+
+
+@pytest.mark.parametrize("rows", [ROWS, []])
+def test_columns_that_the_source_knows_are_known_once_a_row_was_asked_for(rows: Any) -> None:
+    found = opened("odd:x", lambda _: Rows(iter(rows), ["id", "text"]))
+    next(found, None)
+    assert list(found.columns) == ["id", "text"]
 
 
 @pytest.mark.parametrize("uri", ["odd:x.odd", "x.odd"])

@@ -58,6 +58,21 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, str]]) -> str:
     return f"csv:{path}"
 
 
+def write_topics(
+    path: Path, counts: Mapping[str, int], seed: int = 0, split: str | None = None
+) -> str:
+    """See `write_texts`."""
+    draw = random.Random(seed)
+    rows = []
+    for label, count in counts.items():
+        topics = [part.rpartition("/")[2] for part in label.split("|")]
+        for _ in range(count):
+            row = {"text": make_text(topics, draw), "label": label}
+            rows.append(row | ({"split": split} if split else {}))
+    draw.shuffle(rows)
+    return write_rows(path, rows)
+
+
 @pytest.fixture
 def write_texts(tmp_path: Path) -> WriteTexts:
     """``write_texts(counts, name=...)``: so many texts of each label; the file's URI.
@@ -68,15 +83,7 @@ def write_texts(tmp_path: Path) -> WriteTexts:
     def write(
         counts: Mapping[str, int], name: str = "texts", seed: int = 0, split: str | None = None
     ) -> str:
-        draw = random.Random(seed)
-        rows = []
-        for label, count in counts.items():
-            topics = [part.rpartition("/")[2] for part in label.split("|")]
-            for _ in range(count):
-                row = {"text": make_text(topics, draw), "label": label}
-                rows.append(row | ({"split": split} if split else {}))
-        draw.shuffle(rows)
-        return write_rows(tmp_path / f"{name}.csv", rows)
+        return write_topics(tmp_path / f"{name}.csv", counts, seed, split)
 
     return write
 

@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -21,20 +23,58 @@ from adapter_platform.core.training.prepare import Quiet, Workshop
 from adapter_platform.core.training.run import train
 from adapter_platform.core.training.tuning import Search, tune
 
-from .conftest import TOPICS, MakeRequest, WriteTexts
+from .conftest import TOPICS, MakeRequest, WriteTexts, write_topics
 from .outcomes import Said
+from .tuned import search
+
+Go = Callable[..., Search]
 
 SCRIPT = Path(__file__).with_name("tuned.py")
 
 RATES = "[learning_rate]\nlow = 1e-4\nhigh = 1e-1\nlog = true\n"
 
 
-@pytest.fixture
-def rates(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def rates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A space of learning rates alone."""
-    path = tmp_path / "rates.toml"
+    path = tmp_path_factory.mktemp("spaces") / "rates.toml"
     path.write_text(RATES, encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The texts of `go`."""
+    return write_topics(tmp_path_factory.mktemp("data") / "texts.csv", dict.fromkeys(TOPICS, 16))
+
+
+@pytest.fixture(scope="module")
+def go(tiny_base: Path, data: str, rates: Path, one_thread: None) -> Go:
+    """``go(cache, progress, trials=3)``: the search of `tuned`, which goes on where it was."""
+    return partial(search, tiny_base, data, rates)
+
+
+@pytest.fixture(scope="module")
+def whole(go: Go, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """What its trials come to when nothing stops it."""
+    return tried(go(tmp_path_factory.mktemp("whole"), Quiet()))
+
+
+class Steps(Said):
+    """Remembers each trial's steps, and may stop one as Ctrl-C does."""
+
+    def __init__(self, trial: str = "", step: int = 0) -> None:
+        super().__init__()
+        self.trained: dict[str, list[int]] = {}
+        self._stop = trial, step
+
+    def advance(self, done: int, total: int, note: str) -> None:
+        super().advance(done, total, note)
+        name, _, work = note.partition(": ")
+        if work.startswith("training"):
+            self.trained.setdefault(name, []).append(done)
+            if (name, done) == self._stop:
+                raise KeyboardInterrupt
 
 
 def tried(search: Search) -> list[Any]:
@@ -49,16 +89,16 @@ def database(workshop: Workshop) -> Path:
 # What is tried
 
 
-def test_the_first_trial_is_the_recipe_itself_and_the_best_is_written_of(
+def test_the_first_trial_is_the_recipe_itself_and_the_best_trained_again_has_its_figure(
     ask: MakeRequest, workshop: Workshop
 ) -> None:
     said = Said()
-    request = ask(epochs=2)
+    request = ask()
     search = tune(request, workshop, said, trials=2)
     first, second = search.trials
     assert first.settings == {
         "learning_rate": 1e-3,
-        "epochs": 2,
+        "epochs": 1,
         "base_dropout": None,
         "contrastive_weight": 0.5,
         "peft.r": 8,
@@ -73,13 +113,6 @@ def test_the_first_trial_is_the_recipe_itself_and_the_best_is_written_of(
     assert len([line for line in said.lines if line.startswith("trial ")]) == 2
     assert workshop.store.names() == [], "nothing is published"
     assert not list((workshop.cache / "training").iterdir()), "no checkpoint stays"
-
-
-def test_the_best_recipe_trained_again_has_the_figure_of_its_trial(
-    ask: MakeRequest, workshop: Workshop
-) -> None:
-    request = ask(epochs=2)
-    search = tune(request, workshop, Quiet(), trials=3)
     outcome = train(replace(request, recipe=search.recipe, allow_worse=True), workshop, Quiet())
     assert search.metric == "accuracy"
     assert outcome.manifest.metrics["val.accuracy"] == pytest.approx(search.best.score, abs=1e-6)
@@ -111,7 +144,7 @@ def test_a_space_file_changes_what_is_tried(
         "choices = [['query'], ['value', 'key']]\n[epochs]\nlow = 1\nhigh = 2\n",
         encoding="utf-8",
     )
-    search = tune(ask(), workshop, Quiet(), trials=4, space=path)
+    search = tune(ask(), workshop, Quiet(), trials=3, space=path)
     for trial in search.trials:
         assert 0.02 <= trial.settings["learning_rate"] <= 0.03
         assert trial.settings["peft.target_modules"] in (["query"], ["value", "key"])
@@ -125,7 +158,7 @@ def test_a_setting_that_changes_how_texts_are_read_is_read_anew_for(
 ) -> None:
     path = tmp_path / "space.toml"
     path.write_text("[max_length]\nchoices = [4, 32]\n", encoding="utf-8")
-    search = tune(ask(epochs=2), workshop, Quiet(), trials=4, space=path)
+    search = tune(ask(), workshop, Quiet(), trials=3, space=path)
     figures = {t.settings["max_length"]: (t.score, t.loss) for t in search.trials}
     assert set(figures) == {4, 32}
     assert figures[4] != figures[32]
@@ -143,7 +176,7 @@ def test_texts_are_read_and_the_frozen_base_is_run_once(
 
     monkeypatch.setattr(preparing, "load_examples", counted)
     said = Said()
-    tune(ask(), workshop, said, trials=3, space=rates)
+    tune(ask(), workshop, said, trials=2, space=rates)
     assert len(loaded) == 1
     work = [note for note, _ in groupby(note.partition(": training")[0] for note in said.notes)]
     frozen = [note for note in work if note.startswith("reading with the frozen base")]
@@ -171,8 +204,8 @@ def test_a_trial_that_is_worse_than_most_were_by_then_is_ended_early(
     """Dropout of nearly everything is as bad as a recipe can be."""
     path = tmp_path / "space.toml"
     path.write_text("[base_dropout]\nlow = 0.0\nhigh = 0.99\n", encoding="utf-8")
-    request = ask(epochs=4, head="trained", loss="cross_entropy", pooling="mean")
-    search = tune(request, workshop, Quiet(), trials=12, space=path)
+    request = ask(epochs=3, head="trained", loss="cross_entropy", pooling="mean")
+    search = tune(request, workshop, Quiet(), trials=9, space=path)
     states = [trial.state for trial in search.trials]
     assert states[:5] == ["complete"] * 5, "there is nothing to compare with yet"
     assert "pruned" in states
@@ -186,7 +219,7 @@ def test_a_recipe_that_runs_away_or_cannot_be_is_a_failed_trial_and_the_search_g
 ) -> None:
     path = tmp_path / "space.toml"
     path.write_text("[learning_rate]\nchoices = [1e-3, 1e10]\n", encoding="utf-8")
-    search = tune(ask(pooling="mean"), workshop, Quiet(), trials=5, space=path)
+    search = tune(ask(pooling="mean"), workshop, Quiet(), trials=4, space=path)
     failed = [trial for trial in search.trials if trial.state == "failed"]
     assert failed
     assert all(t.reason.startswith("training ran away") for t in failed)
@@ -224,7 +257,7 @@ def test_several_labels_are_searched_by_macro_f1(
     ask: MakeRequest, workshop: Workshop, write_texts: WriteTexts
 ) -> None:
     data = write_texts({"refund": 14, "delivery": 14, "refund|delivery": 8, "login": 14})
-    search = tune(ask(data=data, epochs=2), workshop, Quiet(), trials=2)
+    search = tune(ask(data=data), workshop, Quiet(), trials=1)
     assert search.metric == "macro_f1"
     assert "contrastive_weight" not in search.trials[0].settings
 
@@ -233,31 +266,25 @@ def test_several_labels_are_searched_by_macro_f1(
 
 
 def test_more_trials_are_added_to_those_that_are_there(
-    ask: MakeRequest, workshop: Workshop, rates: Path
+    go: Go, whole: list[Any], tmp_path: Path
 ) -> None:
-    whole = tune(
-        ask(), replace(workshop, cache=workshop.cache / "other"), Quiet(), trials=4, space=rates
-    )
-    first = tune(ask(), workshop, Quiet(), trials=2, space=rates)
-    said = Said()
-    more = tune(ask(), workshop, said, trials=4, space=rates)
+    first = go(tmp_path, Quiet(), trials=2)
+    assert tried(first) == whole[:2]
+    steps = Steps()
+    more = go(tmp_path, steps, trials=3)
     assert more.before == 2
-    assert tried(more)[:2] == tried(first)
-    assert tried(more) == tried(whole), "as if it had not been stopped"
-    assert {note[:12] for note in said.notes if "training" in note} == {
-        "trial 3 of 4",
-        "trial 4 of 4",
-    }
-    again = tune(ask(), workshop, Quiet(), trials=4, space=rates)
-    assert (again.before, tried(again)) == (4, tried(more))
+    assert tried(more) == whole, "as if it had not been stopped"
+    assert list(steps.trained) == ["trial 3 of 3"]
+    again = go(tmp_path, Quiet(), trials=3)
+    assert (again.before, tried(again)) == (3, whole)
 
 
 def test_restart_forgets_them_and_another_recipe_has_its_own(
     ask: MakeRequest, workshop: Workshop, rates: Path
 ) -> None:
-    tune(ask(), workshop, Quiet(), trials=2, space=rates)
-    assert tune(ask(), workshop, Quiet(), trials=2, space=rates).before == 2
-    assert tune(ask(), workshop, Quiet(), trials=2, space=rates, restart=True).before == 0
+    tune(ask(), workshop, Quiet(), trials=1, space=rates)
+    assert tune(ask(), workshop, Quiet(), trials=1, space=rates).before == 1
+    assert tune(ask(), workshop, Quiet(), trials=1, space=rates, restart=True).before == 0
     assert tune(ask(seed=7), workshop, Quiet(), trials=1, space=rates).before == 0
 
 
@@ -270,58 +297,36 @@ def test_after_the_time_is_over_no_trial_begins(
     assert "the time is over: 1 trial of 5 are done" in said.lines
 
 
-class Stops(Said):
-    """Ctrl-C in the middle of a trial."""
-
-    def __init__(self, trial: str, step: int) -> None:
-        super().__init__()
-        self._at = (trial, step)
-
-    def advance(self, done: int, total: int, note: str) -> None:
-        super().advance(done, total, note)
-        name, _, work = note.partition(": ")
-        if (name, done) == self._at and work.startswith("training"):
-            raise KeyboardInterrupt
-
-
 def test_a_trial_that_was_stopped_is_tried_again_and_goes_on_from_its_checkpoint(
-    ask: MakeRequest, workshop: Workshop, rates: Path
+    go: Go, whole: list[Any], tmp_path: Path
 ) -> None:
-    request = ask(epochs=4)
-    other = replace(workshop, cache=workshop.cache / "other")
-    whole = tune(request, other, Quiet(), trials=3, space=rates)
+    stopped = Steps("trial 2 of 3", 8)
     with pytest.raises(KeyboardInterrupt):
-        tune(request, workshop, Stops("trial 2 of 3", 16), trials=3, space=rates)
-    said = Said()
-    search = tune(request, workshop, said, trials=3, space=rates)
-    assert search.before == 1
-    assert tried(search) == tried(whole)
-    assert not [note for note in said.notes if note.startswith("trial 1 ")]
-    assert not list((workshop.cache / "training").iterdir())
+        go(tmp_path, stopped)
+    steps = Steps()
+    found = go(tmp_path, steps)
+    assert found.before == 1
+    assert tried(found) == whole
+    assert list(steps.trained) == ["trial 2 of 3", "trial 3 of 3"]
+    first, epoch = steps.trained["trial 2 of 3"][0], stopped.trained["trial 1 of 3"][-1] // 2
+    assert first > epoch > 1, "the first epoch is not trained again"
+    assert not list((tmp_path / "training").iterdir())
 
 
 def test_a_search_that_was_killed_goes_on(
-    tmp_path: Path, tiny_base: Path, write_texts: WriteTexts, rates: Path
+    go: Go, whole: list[Any], tmp_path: Path, tiny_base: Path, data: str, rates: Path
 ) -> None:
-    data = write_texts(dict.fromkeys(TOPICS, 16))
-
-    def run(cache: str, kill: str) -> subprocess.CompletedProcess[str]:
-        arguments = [tiny_base, data, tmp_path / cache, rates, kill]
-        return subprocess.run(
-            [sys.executable, SCRIPT, *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-
-    killed = run("one", "trial 2 of 3")
+    killed = subprocess.run(
+        [sys.executable, SCRIPT, tiny_base, data, rates, tmp_path, "trial 2 of 3"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    resumed, whole = run("one", ""), run("two", "")
-    assert resumed.returncode == whole.returncode == 0, resumed.stderr + whole.stderr
-    found = json.loads(resumed.stdout)
-    assert found["before"] == 1
-    assert found["trials"] == json.loads(whole.stdout)["trials"]
+    resumed = go(tmp_path, Quiet())
+    assert resumed.before == 1
+    assert tried(resumed) == whole
 
 
 def test_the_same_search_does_not_run_twice_at_once(
@@ -329,7 +334,7 @@ def test_the_same_search_does_not_run_twice_at_once(
 ) -> None:
     class Waits(Said):
         def advance(self, done: int, total: int, note: str) -> None:
-            if note.startswith("trial"):
+            if note.startswith("trial") and not met.is_set():
                 with pytest.raises(TrainingError, match="running already"):
                     tune(ask(), workshop, Quiet(), trials=1, space=rates)
                 met.set()
