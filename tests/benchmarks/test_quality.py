@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from rich.console import Console
 
 from benchmarks.quality.score import scored
@@ -104,3 +105,47 @@ def test_a_mean_stands_only_where_every_set_has_been_measured() -> None:
     assert "80.0" in lines["clinc150, mean of 3 domains"]
     assert "70.0" not in lines["clinc150, mean of 3 domains"]
     assert "70.0" in lines["banking"]
+
+
+def test_the_two_trainings_that_are_timed_are_of_the_same_texts_and_both_are_judged(
+    data: Path, tiny_base: Path, tmp_path: Path, private_home: Path
+) -> None:
+    from benchmarks.quality import speed
+
+    target = tmp_path / "speed.json"
+    speed.main(
+        data,
+        set_name="clinc150/bank",
+        rounds=2,
+        base=str(tiny_base),
+        threads=1,
+        recipe=["epochs=2", "batch_size=4"],
+        must=0.0,
+        json_file=target,
+    )
+    found = json.loads(target.read_text(encoding="utf-8"))
+    assert found["examples"] == 2 * 16  # two epochs
+    for name in ("ours", "plain"):
+        assert len(found["seconds"][name]) == len(found["accuracy"][name]) == 2
+        assert min(found["seconds"][name]) > 0
+    assert found["ratio"] == pytest.approx(
+        sum(found["seconds"]["plain"]) / sum(found["seconds"]["ours"])
+    )
+
+
+def test_a_training_that_is_too_slow_is_an_error(
+    data: Path, tiny_base: Path, tmp_path: Path, private_home: Path
+) -> None:
+    from benchmarks.quality import speed
+
+    with pytest.raises(typer.Exit) as left:
+        speed.main(
+            data,
+            set_name="clinc150/bank",
+            rounds=1,
+            base=str(tiny_base),
+            threads=1,
+            recipe=["epochs=1"],
+            must=1000.0,
+        )
+    assert left.value.exit_code == 1
