@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
     from adapter_platform.core.platform import Platform
+    from adapter_platform.core.registry import Rows
 
-    from .rows.reading import InputRows
+    from .rows.reading import InputRow
 
 WORK = "classified"
 HEAD = 65_536  # bytes of the input that tell it from another of its size and time
@@ -148,7 +149,7 @@ def _answer(
                 )
 
 
-def _rows(platform: Platform, job: Job) -> InputRows:
+def _rows(platform: Platform, job: Job) -> Rows[InputRow]:
     if job.location is None:
         return text_rows(job.texts)
     field = job.question.adapter_field

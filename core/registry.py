@@ -41,7 +41,7 @@ class BadRow:
     reason: str
 
 
-class Rows(Iterator[Record | BadRow]):
+class Rows(Iterator[T], Generic[T]):
     """Rows with the columns that they share, for a source that knows them without any row.
 
     Attributes:
@@ -49,14 +49,14 @@ class Rows(Iterator[Record | BadRow]):
             each row brings its own.
     """
 
-    def __init__(self, rows: Iterator[Record | BadRow], columns: Sequence[str]) -> None:
+    def __init__(self, rows: Iterator[T], columns: Sequence[str]) -> None:
         self._rows = rows
         self.columns = columns
 
-    def __iter__(self) -> Iterator[Record | BadRow]:
+    def __iter__(self) -> Iterator[T]:
         return self._rows
 
-    def __next__(self) -> Record | BadRow:
+    def __next__(self) -> T:
         return next(self._rows)
 
 

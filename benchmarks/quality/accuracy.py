@@ -49,17 +49,13 @@ def main(
 ) -> None:
     """Learns the data sets by several methods, and says how good each is on the test split."""
     undisturbed()
-    from adapter_platform.core.training.recipe import parse_setting
+    from adapter_platform.cli.adapters.train import recipe_settings
     from adapter_platform.plugins import open_platform
 
     from .learners import LEARNERS, Task
     from .sets import sample
 
-    settings: dict[str, Any] = {}
-    for text in recipe or []:
-        for key, value in parse_setting(text).items():
-            inner = isinstance(value, dict) and isinstance(settings.get(key), dict)
-            settings[key] = {**settings[key], **value} if inner else value
+    settings = recipe_settings(None, recipe or [], None)
     done = _keys(json_file)
     wanted = [None if n == "all" else int(n) for n in shots or ["all", "10", "3"]]
     scratch = Path(tempfile.mkdtemp(prefix="quality-"))

@@ -12,7 +12,7 @@ the time is measured that a choice among so many made-up adapters takes, beside 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -66,14 +66,25 @@ def main(
     wanted = np.repeat(np.arange(len(tests)), [len(test) for test in tests])
     inside = index.nearest(features([example.text for test in tests for example in test]))
     found = judge(inside, wanted, index.nearest(features(outside)), reject)
-    for name, (value, low, high) in found.items():
-        print(f"{name:44} {value:.4f}  ({low:.4f} to {high:.4f})")
-    print(
-        f"{len(wanted)} texts in scope, {len(outside)} out of scope, {perf_counter() - began:.0f} s"
-    )
+    document = {
+        "base": base,
+        "reject": reject,
+        "inside": len(wanted),
+        "outside": len(outside),
+        "figures": found,
+    }
+    for line in lines(document):
+        print(line)
+    print(f"{perf_counter() - began:.0f} s")
     if json_file is not None:
-        document = {"base": base, "reject": reject, "figures": found}
         json_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """The figures as they are shown, with their 95 % intervals."""
+    for name, (value, low, high) in document["figures"].items():
+        yield f"{name:44} {value:.4f}  ({low:.4f} to {high:.4f})"
+    yield f"{document['inside']} texts in scope, {document['outside']} out of scope"
 
 
 def judge(

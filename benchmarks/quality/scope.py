@@ -51,6 +51,9 @@ def main(
     store: Annotated[
         Path | None, typer.Option(help="Adapters are kept here, and those that are here reused.")
     ] = None,
+    recipe: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A setting of the recipe.")
+    ] = None,
     near: Annotated[bool, typer.Option(help="Train the second adapter too.")] = True,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write a line a figure.")
@@ -59,6 +62,7 @@ def main(
 ) -> None:
     """Measure the scores that say whether a text is in an adapter's scope."""
     undisturbed()
+    from adapter_platform.cli.adapters.train import recipe_settings
     from adapter_platform.plugins import open_platform
 
     names = [f"clinc150/{name}" for name in domain] if domain else CLINC
@@ -66,7 +70,7 @@ def main(
         place = (store or Path(scratch)) / re.sub(r"\W+", "-", base)
         measured: list[dict[str, Any]] = []
         with open_platform(store=place / "store", base=base, threads=threads) as platform:
-            bench = Bench(platform, place, data)
+            bench = Bench(platform, place, data, recipe_settings(None, recipe or [], None))
             for name in names:
                 for drawn in seed or [0]:
                     typer.echo(f"{name}, seed {drawn}", err=True)
@@ -78,9 +82,8 @@ def main(
     if json_file is not None:
         lines = "".join(json.dumps(line) + "\n" for line in measured)
         json_file.write_text(lines, encoding="utf-8")
-    console = Console()
-    for what in dict.fromkeys(line["what"] for line in measured):
-        console.print(table([line for line in measured if line["what"] == what], what))
+    for drawn_table in tables(measured):
+        Console().print(drawn_table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +93,13 @@ class Bench:
     Args:
         place: where training data and pooled states are kept.
         data: the folder of data sets.
+        settings: of the recipe.
     """
 
     platform: Platform
     place: Path
     data: Path
+    settings: Mapping[str, Any]
 
     def far(self, name: str, seed: int) -> Iterator[dict[str, Any]]:
         """The domain's test texts beside the out-of-scope ones."""
@@ -155,7 +160,8 @@ class Bench:
         try:
             return self.platform.resolve(name)
         except AdapterNotFound:
-            files, settings = inside.write(self.place / name), {"seed": inside.seed}
+            files = inside.write(self.place / name)
+            settings = {"seed": inside.seed, **self.settings}
             self.platform.train(name, files, settings=settings, allow_worse=True)
             return self.platform.resolve(name)
 
@@ -262,6 +268,12 @@ def vector_scaling(
     start = np.concatenate([np.ones(classes), np.zeros(classes)])
     found = minimize(loss, start, jac=True, method="L-BFGS-B").x
     return found[:classes], found[classes:]
+
+
+def tables(lines: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
+    """One for each kind of figure."""
+    for what in dict.fromkeys(line["what"] for line in lines):
+        yield table([line for line in lines if line["what"] == what], what)
 
 
 def table(lines: Sequence[Mapping[str, Any]], what: str) -> Table:

@@ -16,9 +16,9 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -95,6 +95,23 @@ def plain(task: Task) -> tuple[float, Any]:
     return seconds, Learnt(prepared, model.scores(prepared, workshop), seconds)
 
 
+def lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """The figures as they are shown: medians over the trainings, accuracy as their mean."""
+    yield f"{document['set']} on {document['base']}, {document['machine']['threads']} threads"
+    for name, called in (("ours", "ours"), ("plain", "the plain Trainer")):
+        rate = document["examples"] / median(document["seconds"][name])
+        accuracy = fmean(document["accuracy"][name])
+        yield (
+            f"{called:18} {rate:7.1f} examples/s   accuracy {100 * accuracy:.1f} "
+            f"+- {196 * document['error']:.1f}"
+        )
+    low, high = document["interval"]
+    yield (
+        f"{document['ratio']:.2f} times as fast ({low:.2f} to {high:.2f}); "
+        f"must {document['must']}, aim {AIM}"
+    )
+
+
 def main(
     data: Annotated[Path, typer.Argument(help="The folder of data sets.")],
     set_name: Annotated[str, typer.Option("--set", help="Which of them.")] = "clinc150/banking",
@@ -109,16 +126,14 @@ def main(
 ) -> None:
     """Trains the two in turns; exit code 1 where ours is not fast enough."""
     undisturbed()
-    from adapter_platform.core.training.recipe import parse_setting
+    from adapter_platform.cli.adapters.train import recipe_settings
     from adapter_platform.plugins import open_platform
 
     from .learners import Task
     from .score import scored
     from .sets import sample
 
-    settings: dict[str, Any] = {}
-    for text in recipe or []:
-        settings |= parse_setting(text)
+    settings = recipe_settings(None, recipe or [], None)
     contestants: dict[str, Run] = {"ours": ours, "plain": plain}
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     accuracies: dict[str, list[float]] = {name: [] for name in contestants}
@@ -144,24 +159,22 @@ def main(
         shutil.rmtree(scratch)
     ratio = median(seconds["plain"]) / median(seconds["ours"])
     low, high = bootstrap(seconds["plain"], seconds["ours"])
-    typer.echo(
-        f"examples a second over the plain Trainer: {ratio:.2f} ({low:.2f} to {high:.2f}), "
-        f"must {must}, aim {AIM}"
-    )
+    document = {
+        "set": set_name,
+        "base": base,
+        "recipe": settings,
+        "examples": examples,
+        "seconds": seconds,
+        "accuracy": accuracies,
+        "error": error,
+        "ratio": ratio,
+        "interval": [low, high],
+        "must": must,
+        "machine": facts(threads),
+    }
+    for line in lines(document):
+        typer.echo(line)
     if json_file is not None:
-        document = {
-            "set": set_name,
-            "base": base,
-            "recipe": settings,
-            "examples": examples,
-            "seconds": seconds,
-            "accuracy": accuracies,
-            "error": error,
-            "ratio": ratio,
-            "interval": [low, high],
-            "must": must,
-            "machine": facts(threads),
-        }
         json_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     if ratio < must:
         raise typer.Exit(1)

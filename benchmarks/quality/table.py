@@ -1,7 +1,9 @@
-"""``python -m benchmarks.quality.table FILE``: the figures of `benchmarks.quality.accuracy`.
+"""``python -m benchmarks.quality.table KIND FILE``: figures that were measured and kept.
 
-A document shows it below ``<!-- $ python -m benchmarks.quality.table FILE -->``, as
-`docs/refresh.py` writes all its blocks.
+KIND is the script of `benchmarks.quality` whose ``--json`` wrote the file: ``accuracy``,
+``routing``, ``scope`` or ``speed``. A document shows it below
+``<!-- $ python -m benchmarks.quality.table KIND FILE -->``, as `docs/refresh.py` writes all its
+blocks.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from . import routing, scope, speed
 from .sets import CLINC, FEW_SHOT
 
 METHODS = {"tfidf": "TF-IDF", "probe": "probe", "setfit": "SetFit", "full": "fine-tuning"}
@@ -89,13 +92,40 @@ def tables(results: Sequence[Mapping[str, Any]]) -> Table:
     return drawn
 
 
-def main(
-    file: Annotated[Path, typer.Argument(help="What `benchmarks.quality.accuracy --json` wrote.")],
-) -> None:
-    """Prints the figures with their 95 % intervals, in points of a hundred."""
-    lines = file.read_text(encoding="utf-8").splitlines()
-    Console().print(tables([json.loads(line) for line in lines]))
+app = typer.Typer(help="Figures that were measured and kept.", add_completion=False)
+Kept = Annotated[Path, typer.Argument(help="What the script's --json wrote.")]
+
+
+def _lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+@app.command("accuracy")
+def show_accuracy(file: Kept) -> None:
+    """Of each method on each set, with 95 % intervals, in points of a hundred."""
+    Console().print(tables(_lines(file)))
+
+
+@app.command("routing")
+def show_routing(file: Kept) -> None:
+    """How often ``--adapter auto`` is right, with 95 % intervals."""
+    for line in routing.lines(json.loads(file.read_text(encoding="utf-8"))):
+        typer.echo(line)
+
+
+@app.command("scope")
+def show_scope(file: Kept) -> None:
+    """How well an adapter knows what is out of its scope, and how well it is calibrated."""
+    for drawn in scope.tables(_lines(file)):
+        Console().print(drawn)
+
+
+@app.command("speed")
+def show_speed(file: Kept) -> None:
+    """How fast a training is beside the plain Trainer."""
+    for line in speed.lines(json.loads(file.read_text(encoding="utf-8"))):
+        typer.echo(line)
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from adapter_platform.core.data.cells import read_text
 from adapter_platform.core.data.uris import open_rows
 from adapter_platform.core.errors import DataError
-from adapter_platform.core.registry import BadRow, Record
+from adapter_platform.core.registry import BadRow, Record, Rows
 
 from .places import STDIN, is_lines
 
 if TYPE_CHECKING:
-    from adapter_platform.core.registry import Registry, Rows
+    from adapter_platform.core.registry import Registry
 
 TEXT = "text"
 BOM = b"\xef\xbb\xbf"
@@ -40,27 +40,9 @@ class InputRow:
     where: str = ""
 
 
-class InputRows(Iterator[InputRow]):
-    """The rows of an input with its columns.
-
-    Attributes:
-        columns: as `registry.Rows` has them.
-    """
-
-    def __init__(self, rows: Iterator[InputRow], columns: Sequence[str]) -> None:
-        self._rows = rows
-        self.columns = columns
-
-    def __iter__(self) -> Iterator[InputRow]:
-        return self._rows
-
-    def __next__(self) -> InputRow:
-        return next(self._rows)
-
-
 def read_rows(
     location: str, column: str, registry: Registry, further: Sequence[tuple[str, str]] = ()
-) -> InputRows:
+) -> Rows[InputRow]:
     """The rows of a file, URI, or standard input (``-``), in order.
 
     Args:
@@ -74,16 +56,16 @@ def read_rows(
         for name, option in further:
             raise DataError(f"lines of text have no column {name!r}", f"leave {option} out")
     if location == STDIN:
-        return InputRows(_lines(sys.stdin.buffer, "standard input"), [TEXT])
+        return Rows(_lines(sys.stdin.buffer, "standard input"), [TEXT])
     if is_lines(location):
-        return InputRows(_file_lines(Path(location)), [TEXT])
+        return Rows(_file_lines(Path(location)), [TEXT])
     rows, _ = open_rows(location, registry)
-    return InputRows(_records(rows, column, further, location), rows.columns)
+    return Rows(_records(rows, column, further, location), rows.columns)
 
 
-def text_rows(texts: Iterable[str]) -> InputRows:
+def text_rows(texts: Iterable[str]) -> Rows[InputRow]:
     """The texts of a command line as rows of one column."""
-    return InputRows((InputRow({TEXT: text}, text) for text in texts), [TEXT])
+    return Rows((InputRow({TEXT: text}, text) for text in texts), [TEXT])
 
 
 def _file_lines(path: Path) -> Iterator[InputRow]:
@@ -107,7 +89,7 @@ def _lines(file: Iterable[bytes], name: str) -> Iterator[InputRow]:
 
 
 def _records(
-    rows: Rows,
+    rows: Rows[Record | BadRow],
     column: str,
     further: Sequence[tuple[str, str]],
     location: str,
@@ -135,7 +117,7 @@ def _records(
             yield _row(row.fields, row.fields.get(column), row.where)
 
 
-def _first_record(rows: Rows) -> tuple[list[InputRow], Record | None]:
+def _first_record(rows: Rows[Record | BadRow]) -> tuple[list[InputRow], Record | None]:
     bad: list[InputRow] = []
     for row in rows:
         if isinstance(row, Record):

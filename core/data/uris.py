@@ -23,7 +23,7 @@ def split_uri(uri: str) -> tuple[str, str]:
     return (match[1].lower(), match[2]) if match else ("", uri)
 
 
-def open_rows(uri: str, registry: Registry) -> tuple[Rows, DataSource]:
+def open_rows(uri: str, registry: Registry) -> tuple[Rows[Record | BadRow], DataSource]:
     """The rows at ``scheme:location`` or at a bare path, and the source that reads them.
 
     A path that holds a colon and exists is a path.
@@ -57,7 +57,7 @@ def open_rows(uri: str, registry: Registry) -> tuple[Rows, DataSource]:
     return _read(found, uri), found.value
 
 
-def _read(brought: Brought[DataSource], location: str) -> Rows:
+def _read(brought: Brought[DataSource], location: str) -> Rows[Record | BadRow]:
     columns: list[str] = []
     return Rows(_checked(brought, location, columns), columns)
 

@@ -22,7 +22,7 @@ class CsvSource:
     name = "csv"
     suffixes: tuple[str, ...] = (".csv",)
 
-    def read(self, location: str) -> Rows:
+    def read(self, location: str) -> Rows[Record | BadRow]:
         """See `DataSource.read`. Memory does not grow with the file."""
         return _table(location, _csv_rows(read_lines(location)))
 
@@ -37,7 +37,7 @@ class TsvSource:
     name = "tsv"
     suffixes: tuple[str, ...] = (".tsv", ".tab")
 
-    def read(self, location: str) -> Rows:
+    def read(self, location: str) -> Rows[Record | BadRow]:
         """See `DataSource.read`. Memory does not grow with the file."""
         return _table(location, map(_tsv_row, read_lines(location)))
 
@@ -46,7 +46,7 @@ class TsvSource:
 _Row = tuple[int, int, list[str] | str]
 
 
-def _table(location: str, rows: Iterator[_Row]) -> Rows:
+def _table(location: str, rows: Iterator[_Row]) -> Rows[Record | BadRow]:
     header: list[str] = []
     return Rows(_records(location, rows, header), header)
 

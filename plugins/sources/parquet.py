@@ -26,7 +26,7 @@ class ParquetSource:
     name = "parquet"
     suffixes: tuple[str, ...] = (".parquet",)
 
-    def read(self, location: str) -> Rows:
+    def read(self, location: str) -> Rows[Record | BadRow]:
         """See `DataSource.read`."""
         columns: list[str] = []
         return Rows(self._records(location, columns), columns)

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import typer
 from rich.console import Console
+from typer.testing import CliRunner
 
 from benchmarks.quality.score import scored
 from benchmarks.quality.sets import sample
-from benchmarks.quality.table import mean, tables
+from benchmarks.quality.table import app, mean, tables
 
 
 @pytest.fixture
@@ -123,7 +124,12 @@ def test_the_two_trainings_that_are_timed_are_of_the_same_texts_and_both_are_jud
         must=0.0,
         json_file=target,
     )
+    shown = CliRunner().invoke(app, ["speed", str(target)])
+    assert shown.exit_code == 0
+    assert "on " in shown.stdout
+    assert "the plain Trainer" in shown.stdout
     found = json.loads(target.read_text(encoding="utf-8"))
+    assert f"{found['ratio']:.2f} times as fast" in shown.stdout
     assert found["examples"] == 2 * 16  # two epochs
     for name in ("ours", "plain"):
         assert len(found["seconds"][name]) == len(found["accuracy"][name]) == 2
@@ -149,3 +155,23 @@ def test_a_training_that_is_too_slow_is_an_error(
             must=1000.0,
         )
     assert left.value.exit_code == 1
+
+
+def test_kept_figures_are_shown_as_they_were_measured(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    figures = {"the right one": [0.9864, 0.9831, 0.9898]}
+    kept.write_text(json.dumps({"figures": figures, "inside": 4500, "outside": 1000}))
+    shown = CliRunner().invoke(app, ["routing", str(kept)]).stdout
+    assert "0.9864  (0.9831 to 0.9898)" in shown
+    assert "4500 texts in scope, 1000 out of scope" in shown
+    lines = [
+        {"what": "ECE", "score": how, "domain": domain, "seed": 0, "value": value}
+        for domain, value in (("banking", 0.02), ("work", 0.04))
+        for how in ("temperature",)
+    ]
+    kept.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    shown = CliRunner().invoke(app, ["scope", str(kept)]).stdout
+    assert shown.split() == [
+        *("ECE", "mean", "banking", "work"),
+        *("temperature", "3.00", "2.00", "4.00"),
+    ]
