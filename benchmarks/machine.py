@@ -35,6 +35,7 @@ def facts(threads: int, adapterhub: Path | None = None) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "threads": threads,
+        "openmp_wait_policy": os.environ.get("OMP_WAIT_POLICY"),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "versions": versions,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import SettingsError, UsageError, unknown
 from .forks import renew_in_child
+from .owner import closed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,6 +77,7 @@ class Engines:
         self._reader = LoraReader(base)
         self._made: dict[str, Engine] = {}
         self._refused: dict[str, bool] = {}
+        self._closed = False
         self._renew()
         renew_in_child(self, Engines._renew)
 
@@ -112,8 +114,9 @@ class Engines:
         return self._engine(name).features(rows, pooling), name
 
     def close(self) -> None:
-        """Ends them once the calls that wait have their answers."""
+        """Ends them once the calls that wait have their answers. Later calls raise."""
         with self._lock:
+            self._closed = True
             made = list(self._made.values())
         for engine in made:
             engine.close()
@@ -139,13 +142,15 @@ class Engines:
         refused = self._refused.get(adapter.content_hash)
         if refused is None:
             refused = self._reader.refuses(adapter) is not None
-            if len(self._refused) >= REMEMBERED:
-                self._refused.clear()
+            if len(self._refused) >= REMEMBERED:  # the oldest goes
+                self._refused.pop(next(iter(self._refused)), None)
             self._refused[adapter.content_hash] = refused
         return refused
 
     def _engine(self, name: str) -> Engine:
         with self._lock:
+            if self._closed:
+                raise closed()
             if name not in self._made:
                 self._made[name] = self._make(name)
                 if name == "packed":  # what NumPy has held is torch's from here; calls end with it

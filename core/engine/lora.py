@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float32]
 
 PREFIX = "base_model.model."
+RANK, ALPHA = 8, 8  # PEFT's, where a configuration does not say
 
 # Settings that this module reads, and settings that no answer depends on.
 READ = frozenset(
@@ -167,6 +168,9 @@ def refuses(source: AdapterSource, config: Mapping[str, Any], has_pooler: bool) 
 
     Args:
         config: the adapter's PEFT configuration.
+
+    Raises:
+        AdapterCorrupt: it does not say which modules are meant.
     """
     who = source.manifest.reference
     if config["peft_type"] != "LORA":
@@ -182,7 +186,11 @@ def refuses(source: AdapterSource, config: Mapping[str, Any], has_pooler: bool) 
     strange = sorted(k for k, value in config.items() if value and k not in READ | IDLE)
     if strange:
         return f"{who} has the setting {strange[0]!r}, and the packed engine runs plain LoRA"
-    if any(targets(config, EMBEDDINGS)):
+    try:
+        on_embeddings = any(targets(config, EMBEDDINGS))
+    except (re.error, TypeError) as error:
+        raise AdapterCorrupt(f"{CONFIG} of {who} names its modules in no way: {error}") from error
+    if on_embeddings:
         return f"{who} has LoRA on embeddings"
     if source.manifest.pooling == "pooler" and not has_pooler:
         return f"{who} pools with the base's pooler, and its base has none"
@@ -295,13 +303,13 @@ def _pair(
         if key not in tensors:
             raise AdapterCorrupt(f"{who} lacks the tensor {key!r}, which its model needs")
     down, up = (tensors.pop(key) for key in keys)
-    rank = by_pattern(config.get("rank_pattern"), name, config["r"])
+    rank = by_pattern(config.get("rank_pattern"), name, config.get("r", RANK))
     if (down.shape, up.shape) != ((rank, shape[0]), (shape[1], rank)):
         raise AdapterUnsupported(
             f"the packed engine cannot load {who} on this base: {name} takes A and B of "
             f"{(rank, shape[0])} and {(shape[1], rank)}, not {down.shape} and {up.shape}"
         )
-    alpha = by_pattern(config.get("alpha_pattern"), name, config["lora_alpha"])
+    alpha = by_pattern(config.get("alpha_pattern"), name, config.get("lora_alpha", ALPHA))
     scaling = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
     return down, up * np.float32(scaling)
 

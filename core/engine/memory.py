@@ -25,5 +25,14 @@ def memory_for(what: str) -> Iterator[None]:
     """Raises `PlatformError` where the block runs out of a device's memory."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
         raise no_memory(what) from error
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether a device had not the memory; cuBLAS says so in an error of another kind than torch's
+    allocator.
+    """
+    return isinstance(error, torch.OutOfMemoryError) or "CUBLAS_STATUS_ALLOC_FAILED" in str(error)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
-from ..errors import UsageError
+from ..errors import PlatformError, UsageError
 from .forks import renew_in_child
 
 Item = TypeVar("Item")
@@ -42,12 +42,24 @@ class Owner(Generic[Item]):
         renew_in_child(self, Owner._begin)
 
     def submit(self, item: Item) -> None:
-        """Raises `UsageError` after the end."""
+        """Queues an item.
+
+        Raises:
+            UsageError: it is after the end.
+            PlatformError: the thread cannot be started now.
+        """
         with self._lock:
             self.check_open()
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    raise PlatformError(
+                        f"no thread can be started for {self._name}: {error}",
+                        "there may be a limit on processes or threads (ulimit -u)",
+                    ) from error
+                self._thread = thread
             self._inbox.put(item)
 
     def check_open(self) -> None:

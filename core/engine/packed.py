@@ -24,7 +24,7 @@ from ..store.manifest import Manifest
 from ..store.source import AdapterSource
 from .forward import Buffers, GatheredLora, SegmentedLora, apply_heads, encode
 from .lora import LoraReader
-from .memory import memory_for, no_memory
+from .memory import memory_for, no_memory, out_of_memory
 from .owner import Owner
 from .packing import cut, lay_out, numbered
 from .protocol import Answer, Engine, Row
@@ -193,8 +193,10 @@ class PackedEngine(Engine):
             try:
                 self._forward(bert, batch)
                 continue
-            except torch.OutOfMemoryError:
-                pass  # once the error is gone, so are the tensors in the frames that it keeps
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                # once the error is gone, so are the tensors in the frames that it keeps
             self._buffers = None
             torch.cuda.empty_cache()
             if len(batch) > 1:

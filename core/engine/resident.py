@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from time import perf_counter
 from typing import Generic, Protocol, TypeVar
 
+from ..errors import PlatformError
 from ..store.source import AdapterSource
 from .forks import renew_in_child
 
@@ -68,7 +69,13 @@ class Residents(Generic[Held]):
         except BaseException as error:
             with self._lock:
                 del self._loading[key]
-            ours.set_exception(error)
+            if not isinstance(error, Exception):  # Ctrl-C and the like are of this thread alone
+                who = source.manifest.reference
+                ours.set_exception(
+                    PlatformError(f"the loading of {who} was interrupted", "ask again")
+                )
+            else:
+                ours.set_exception(error)
             raise
         with self._lock:
             del self._loading[key]

@@ -14,7 +14,7 @@ import torch
 from adapter_platform.core.bases import Base
 from adapter_platform.core.engine.choice import ColdStart, Engines
 from adapter_platform.core.engine.protocol import Row
-from adapter_platform.core.errors import AdapterCorrupt, SettingsError
+from adapter_platform.core.errors import AdapterCorrupt, SettingsError, UsageError
 from adapter_platform.core.registry import NullListener
 from adapter_platform.core.settings import Settings
 from adapter_platform.core.store.source import AdapterSource
@@ -120,6 +120,20 @@ def test_a_damaged_configuration_says_so_and_is_forgotten_once_it_is_whole_again
     ((_, engine),) = engines.answers([Row((2, 9, 3), source)], "auto")
     engines.close()
     assert engine == "packed"
+
+
+def test_engines_that_are_closed_make_no_other(
+    tiny_base: Path, tiny: Base, make_adapter_dir: MakeAdapter
+) -> None:
+    engines = Engines(tiny, Settings(threads=1), NullListener(), ColdStart(0))
+    row = Row((2, 9, 3), make_adapter_dir(tiny_base))
+    engines.answers([row], "packed")
+    engines.close()
+    for name in ("packed", "peft", "numpy"):
+        with pytest.raises(UsageError, match="closed"):
+            engines.answers([row], name)
+        with pytest.raises(UsageError, match="closed"):
+            engines.features([(2, 9, 3)], "mean", name)
 
 
 def test_numpy_is_refused_where_a_gpu_is_asked_for(

@@ -28,7 +28,12 @@ from adapter_platform.core.engine import forward
 from adapter_platform.core.engine.lora import LoraReader
 from adapter_platform.core.engine.packed import PackedEngine
 from adapter_platform.core.engine.protocol import Row
-from adapter_platform.core.errors import AdapterUnsupported, BaseUnavailable, PlatformError
+from adapter_platform.core.errors import (
+    AdapterCorrupt,
+    AdapterUnsupported,
+    BaseUnavailable,
+    PlatformError,
+)
 from adapter_platform.core.registry import Registry
 from adapter_platform.core.store.source import AdapterSource
 from adapter_platform.plugins.testing import make_tiny_base
@@ -43,6 +48,7 @@ from .conftest import (
     make_numpy,
     make_packed,
     plain,
+    republish,
     texts,
 )
 
@@ -322,6 +328,28 @@ def test_a_configuration_that_means_something_else_is_refused(
         ask(engine, source, texts(1))
 
 
+def test_rank_and_alpha_that_a_configuration_leaves_out_are_pefts(
+    tiny_base: Path, engine: PackedEngine, make_adapter_dir: MakeAdapter
+) -> None:
+    source = make_adapter_dir(tiny_base, settings={"r": 8, "lora_alpha": 8})
+    expected = ask(engine, source, texts(5))
+    path = source.path / "adapter_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    del config["r"], config["lora_alpha"]
+    path.write_text(json.dumps(config), encoding="utf-8")
+    shorter = republish(source)
+    np.testing.assert_array_equal(ask(engine, shorter, texts(5)), expected)
+
+
+@pytest.mark.parametrize("wanted", ["(", 7])
+def test_modules_that_are_named_in_no_way_are_a_damage(
+    tiny_base: Path, engine: PackedEngine, make_adapter_dir: MakeAdapter, wanted: object
+) -> None:
+    source = edit_config(make_adapter_dir(tiny_base), target_modules=wanted)
+    with pytest.raises(AdapterCorrupt, match="names its modules in no way"):
+        ask(engine, source, texts(1))
+
+
 def test_a_pooler_head_is_refused_before_it_is_asked_where_the_base_has_no_pooler(
     tiny_base_without_pooler: Path, tmp_path: Path, make_adapter_dir: MakeAdapter
 ) -> None:
@@ -591,15 +619,18 @@ def test_a_gpu_without_room_for_the_batch_answers_in_halves_as_one_with_room_doe
     rows = [Row(text, source) for text in texts(4000)]
     tokens = sum(len(row.tokens) for row in rows)
     options = {"device": torch.device("cuda"), "batch_tokens": tokens}
+    torch.cuda.reset_peak_memory_stats()
     roomy = make_packed(tiny, **options)
     expected = roomy.logits(rows)
     roomy.close()
     assert budgets(caplog) == []
     torch.cuda.empty_cache()
+    kept = torch.cuda.memory_reserved()  # cuBLAS keeps a workspace
+    room = kept + 2 * (torch.cuda.max_memory_allocated() - kept) // 3
     total = torch.cuda.mem_get_info()[1]
     cramped = make_packed(tiny, **options)
     try:
-        torch.cuda.set_per_process_memory_fraction((32 << 20) / total)
+        torch.cuda.set_per_process_memory_fraction(room / total)
         answers = cramped.logits(rows)
         _check_halved(budgets(caplog), tokens, tokens // 2)
         caplog.clear()
