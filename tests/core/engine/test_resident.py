@@ -6,7 +6,10 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from adapter_platform.core.engine.resident import Residents
+from adapter_platform.core.errors import PlatformError
 from adapter_platform.core.store.source import AdapterSource
 
 from .conftest import MakeAdapter
