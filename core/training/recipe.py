@@ -7,15 +7,19 @@ import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from ..errors import RecipeError, UsageError, unknown
 
+if TYPE_CHECKING:
+    from ..labels import Kind
+
 FILE = "training_config.json"
 
+CONTRASTIVE_BELOW = 5  # training texts a class
 SEED_PEFT: Mapping[str, Any] = {
     "r": 8,
     "lora_alpha": 16,
@@ -44,8 +48,8 @@ class Recipe(BaseModel):
             method cannot be kept to some or `peft` says itself where it goes.
         pooling: ``auto`` takes the base's own.
         loss: ``contrastive`` is half cross-entropy, half supervised contrastive (Khosla et al.
-            2020, section 3); ``auto`` takes it for single-label and hierarchical schemes, and
-            binary cross-entropy for multi-label ones.
+            2020, section 3); ``auto`` takes it where a class has fewer than 5 training texts on
+            average, else cross-entropy, which is binary for multi-label schemes.
         contrastive_weight: share of the contrastive term, 0 to 1.
         contrastive_temperature: its temperature.
         epochs: ``auto`` takes 36 / sqrt(examples a class), between 3 and 20.
@@ -123,6 +127,12 @@ class Recipe(BaseModel):
         if self.epochs != "auto":
             return self.epochs
         return max(3, min(20, round(36 / math.sqrt(max(1.0, texts / classes)))))
+
+    def contrastive_share(self, kind: Kind, texts: int, classes: int) -> float:
+        """The supervised contrastive term's share of the loss, with so many training texts."""
+        few = kind != "multi" and texts < CONTRASTIVE_BELOW * classes
+        meant = few if self.loss == "auto" else self.loss == "contrastive"
+        return self.contrastive_weight if meant else 0.0
 
     def layers_of(self, base: int) -> int:
         """How many of so many layers of a base are meant to be adapted.

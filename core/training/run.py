@@ -301,7 +301,6 @@ def _classifier(
         with torch.no_grad():
             head.weight.copy_(torch.from_numpy(probe.weight))
             head.bias.copy_(torch.from_numpy(probe.bias))
-    contrastive = recipe.loss == "contrastive" or (recipe.loss == "auto" and scheme.kind != "multi")
     return Classifier(
         model,
         head,
@@ -309,7 +308,9 @@ def _classifier(
         multi=scheme.kind == "multi",
         class_weights=_class_weights(prepared) if prepared.balanced else None,
         label_smoothing=recipe.label_smoothing,
-        contrastive=recipe.contrastive_weight if contrastive else 0.0,
+        contrastive=recipe.contrastive_share(
+            scheme.kind, len(prepared.rows["train"]), len(scheme.classes)
+        ),
         temperature=recipe.contrastive_temperature,
         regulariser=(
             partial(adalora.orthogonality, model) if recipe.peft_method == adalora.METHOD else None

@@ -121,16 +121,17 @@ def test_the_default_space_goes_by_the_amount_of_data(
     assert few["learning_rate"] == Between(1e-4, 3e-3, log=True)
     assert few["peft.r"] == Choice((4, 8, 16))
     assert few["base_dropout"] == Choice((None, 0.0, 0.05))
-    assert "contrastive_weight" in few
-    other = space(12, peft_method="IA3", loss="cross_entropy", learning_rate=0.01)
-    assert not {"peft.r", "contrastive_weight"} & set(other)
+    assert "contrastive_weight" not in few
+    assert space(12, loss="contrastive")["contrastive_weight"] == Between(0.0, 0.9)
+    other = space(12, peft_method="IA3", learning_rate=0.01)
+    assert "peft.r" not in other
     assert other["learning_rate"] == Between(0.001, 0.03, log=True)
 
 
 def test_the_recipes_own_values_are_of_the_default_space(
     ask: MakeRequest, workshop: Workshop
 ) -> None:
-    request = ask(epochs="auto")
+    request = ask(epochs="auto", loss="contrastive")
     prepared = prepare(request, workshop)
     space = default_space(request.recipe, prepared)
     own = own_settings(space, request.recipe, prepared)

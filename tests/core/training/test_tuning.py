@@ -100,7 +100,6 @@ def test_the_first_trial_is_the_recipe_itself_and_the_best_trained_again_has_its
         "learning_rate": 1e-3,
         "epochs": 1,
         "base_dropout": None,
-        "contrastive_weight": 0.5,
         "peft.r": 8,
     }
     assert second.settings != first.settings
@@ -259,7 +258,6 @@ def test_several_labels_are_searched_by_macro_f1(
     data = write_texts({"refund": 14, "delivery": 14, "refund|delivery": 8, "login": 14})
     search = tune(ask(data=data), workshop, Quiet(), trials=1)
     assert search.metric == "macro_f1"
-    assert "contrastive_weight" not in search.trials[0].settings
 
 
 # Stopping and going on
