@@ -241,6 +241,26 @@ def test_a_stream_that_is_left_runs_on_nowhere(
         next(stream)
 
 
+def test_batches_are_answered_as_they_were_put_together_and_an_empty_one_has_its_place(
+    open_platform: Open, tiny_base: Path, publish_adapter: Publish
+) -> None:
+    listener = Hears()
+    platform = open_platform(listener=listener)
+    publish_adapter(platform.store, tiny_base, "a")
+    sizes, read = [3, 0, 0, 1, 0], []
+
+    def batches() -> Iterator[list[tuple[str, str | None]]]:
+        for size in sizes:
+            read.append(size)
+            yield [(f"text {i}", "a") for i in range(size)]
+
+    found = platform.classify_batches(batches())
+    assert [p.text for p in next(found)] == ["text 0", "text 1", "text 2"]
+    assert len(read) == 2
+    assert [len(batch) for batch in found] == sizes[1:]
+    assert [len(batch) for batch in listener.batches] == [3, 1]
+
+
 def test_a_stream_tells_of_each_chunk_once_on_the_callers_thread(
     open_platform: Open, tiny_base: Path, publish_adapter: Publish
 ) -> None:
