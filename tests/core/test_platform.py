@@ -827,6 +827,28 @@ print([m for m in ("torch", "transformers", "peft", "numpy", "tokenizers") if m 
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize(("ended", "engine"), [(False, "numpy"), (True, "packed")])
+def test_numpy_answers_a_cold_process_until_the_cold_start_is_ended(
+    platform: Platform, tiny_base: Path, publish_adapter: Publish, ended: bool, engine: str
+) -> None:
+    publish_adapter(platform.store, tiny_base, "support")
+    code = """
+import sys
+from adapter_platform.core.platform import Platform
+from adapter_platform.core.registry import Registry
+from adapter_platform.core.settings import Settings
+store, cache, ended = sys.argv[1:]
+with Platform(Settings(store=store, cache=cache, threads=1), Registry()) as platform:
+    if ended:
+        platform.end_cold_start()
+    print(platform.classify("hello", "support").engine)
+"""
+    places = [str(platform.settings.store), str(platform.settings.cache), "yes" if ended else ""]
+    line = [sys.executable, "-c", code, *places]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == engine
+
+
 def test_sixteen_threads_over_four_adapters_get_the_answers_of_one(
     platform: Platform, tiny_base: Path, publish_adapter: Publish
 ) -> None:
