@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -111,8 +111,10 @@ class Answering:
 
     def stream(
         self, parts: Iterable[Sequence[Asked | Open]], location: str | None, engine: str
-    ) -> Iterator[Prediction]:
-        """The parts' predictions in their order; each part is a batch, told to the listener once.
+    ) -> Generator[list[Prediction]]:
+        """Each part's predictions, in order; a part is a batch, told to the listener once.
+
+        An empty part has an empty list in its place, and nobody is told.
 
         While the engine runs one part, the next are read and tokenised and the one before is put
         into predictions, all on the caller's thread. Whatever fails is raised in its place, after
@@ -136,9 +138,9 @@ class Answering:
                         break
                     running.append(runner.submit(self._run, batch, engine))
                     if len(running) > AHEAD:
-                        yield from self._read(running.popleft().result())
+                        yield self._read(running.popleft().result())
                 while running:
-                    yield from self._read(running.popleft().result())
+                    yield self._read(running.popleft().result())
                 if failure is not None:
                     raise failure
             finally:

@@ -5,7 +5,8 @@ Importing this imports no torch; training does, and classification once there is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -198,7 +199,28 @@ class Platform:
             raise UsageError(f"a chunk cannot hold {chunk} texts")
         names = self._names()
         asked = (names.asked(check_text(text), name) for text, name in pairs)
-        return self._answering.stream(parts(asked, chunk), base, wanted)
+        return _each(self._answering.stream(parts(asked, chunk), base, wanted))
+
+    def classify_batches(
+        self,
+        batches: Iterable[Sequence[tuple[str, str | None]]],
+        *,
+        base: str | None = None,
+        engine: str | None = None,
+    ) -> Iterator[list[Prediction]]:
+        """`classify_stream` where the caller says which pairs are answered together.
+
+        Args:
+            batches: each may be of any size; an empty one gets an empty list in its place. At most
+                two are read ahead of the predictions.
+
+        Raises:
+            as `classify_stream`.
+        """
+        wanted = check_engine(engine or self.settings.engine)
+        names = self._names()
+        asked = ([names.asked(check_text(text), name) for text, name in batch] for batch in batches)
+        return self._answering.stream(asked, base, wanted)
 
     def end_cold_start(self) -> None:
         """From here on NumPy answers only where it is named as the engine.
@@ -610,3 +632,10 @@ class Platform:
         from .training.prepare import open_workshop
 
         return open_workshop(self.settings, self.store, self.bases, self.registry, self.listener)
+
+
+def _each(batches: Generator[list[Prediction]]) -> Iterator[Prediction]:
+    """The batches' predictions one by one; whoever leaves them ends the batches too."""
+    with closing(batches):
+        for batch in batches:
+            yield from batch

@@ -45,11 +45,11 @@ class Rows(Iterator[T], Generic[T]):
     """Rows with the columns that they share, for a source that knows them without any row.
 
     Attributes:
-        columns: filled in when the first row is asked for, also where there is none; empty where
-            each row brings its own.
+        columns: a list that may be filled in while rows are read, by the time that the first is
+            there or it is known that there is none; empty where each row brings its own.
     """
 
-    def __init__(self, rows: Iterator[T], columns: Sequence[str]) -> None:
+    def __init__(self, rows: Iterator[T], columns: list[str]) -> None:
         self._rows = rows
         self.columns = columns
 

@@ -69,7 +69,8 @@ def file_rate(bench: Bench) -> Measured:
         answers = _read(_target(file))
         if len(answers) != size:
             raise WrongAnswer(f"{len(answers)} of {size} texts are answered")
-        _check(answers[:CHECKED], rows[number * size :], bench)
+        at = [i * (size - 1) // (CHECKED - 1) for i in range(CHECKED)]
+        _check([answers[i] for i in at], [rows[number * size + i] for i in at], bench)
     rate = len(texts) / sum(ours)
     note = f"{len(texts):,} texts over {ADAPTERS} adapters; ours {rate:.0f} a second"
     return Measured(ours, engine, note=note)
@@ -100,8 +101,13 @@ def _answered(platform: Platform, path: Path) -> list[dict[str, Any]]:
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file of answers; raises `WrongAnswer` where one has none."""
     with path.open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+        answers = [json.loads(line) for line in file]
+    for answer in answers:
+        if answer["error"] is not None:
+            raise WrongAnswer(f"a text has no answer: {answer['error']}")
+    return answers
 
 
 def _check(answers: list[dict[str, Any]], rows: list[EngineRow], bench: Bench) -> None:

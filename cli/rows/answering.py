@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from adapter_platform.core.asked import Candidates, names_of_auto
+from adapter_platform.core.asked import Candidates, names_of_auto, parts
 from adapter_platform.core.errors import PlatformError
 
 from .reading import InputRow
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .writing import Writer
 
-CHUNK = 512  # texts answered together
+CHUNK = 512  # rows read together, whose texts are answered together
 PROBLEMS = 10_000  # names of no adapter that are kept
 
 
@@ -176,9 +176,10 @@ def answer_rows(
 ) -> Iterator[Tally]:
     """Answers every row and writes it in its place.
 
-    Yields the running tally when a chunk is written, and at the end. At a yield before the end,
-    chunks that begin with the next row hold the very texts that they would hold without the rows
-    before, so a later run may begin there.
+    Yields the running tally when a chunk is written, and at the end. A chunk is so many rows,
+    whether or not they have texts: at most three are held, and at a yield before the end, chunks
+    that begin with the next row hold the very texts that they would hold without the rows before,
+    so a later run may begin there.
 
     Args:
         tally: of the rows before.
@@ -186,36 +187,31 @@ def answer_rows(
     Raises:
         PlatformError: an adapter cannot answer at all, or the input breaks off.
     """
-    waiting: deque[InputRow] = deque()  # rows read, not yet written; answers come in their order
+    waiting: deque[list[InputRow]] = deque()  # chunks read, not yet written
 
-    def asked() -> Iterator[tuple[str, str | None]]:
-        for row in rows:
-            row, adapter = addressed(row, question, meanings)
-            waiting.append(row)
-            if row.text is not None:
-                yield row.text, adapter
+    def texts() -> Iterator[list[tuple[str, str | None]]]:
+        for chunk in parts(rows, CHUNK):
+            found = [addressed(row, question, meanings) for row in chunk]
+            waiting.append([row for row, _ in found])
+            yield [(row.text, adapter) for row, adapter in found if row.text is not None]
 
-    def write_problems() -> None:
-        while waiting and waiting[0].text is None:
-            row = waiting.popleft()
-            tally.failed += 1
-            tally.first_problem = tally.first_problem or row.problem
-            writer.write(row.fields, failure(row, question))
-
-    predictions = platform.classify_stream(
-        asked(), chunk=CHUNK, base=question.base, engine=question.engine
-    )
-    for number, prediction in enumerate(predictions, start=1):
-        write_problems()
-        row = waiting.popleft()
-        writer.write(row.fields, answer(prediction, question, meanings))
-        tally.answered += 1
-        noticed = codes(prediction)
-        if noticed:
-            tally.warnings.update(noticed)
-        if number % CHUNK == 0:
+    answered = platform.classify_batches(texts(), base=question.base, engine=question.engine)
+    for predictions in answered:
+        chunk, answers = waiting.popleft(), iter(predictions)
+        for row in chunk:
+            if row.text is None:
+                writer.write(row.fields, failure(row, question))
+                tally.failed += 1
+                tally.first_problem = tally.first_problem or row.problem
+                continue
+            prediction = next(answers)
+            writer.write(row.fields, answer(prediction, question, meanings))
+            tally.answered += 1
+            noticed = codes(prediction)
+            if noticed:
+                tally.warnings.update(noticed)
+        if len(chunk) == CHUNK:
             yield tally
-    write_problems()
     writer.finish()
     yield tally
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,40 +93,40 @@ def _records(
     further: Sequence[tuple[str, str]],
     location: str,
 ) -> Iterator[InputRow]:
-    bad, first = _first_record(rows)
-    yield from bad
-    columns = list(first.fields if first is not None else rows.columns)
-    if not columns:
-        return
+    known = False
+    for row in rows:
+        columns = row.fields if isinstance(row, Record) else rows.columns
+        if columns and not known:
+            column, known = _text_column(columns, column, further, location), True
+        if isinstance(row, BadRow):
+            yield InputRow(problem=f"{row.where}: {row.reason}")
+        else:
+            yield _row(row.fields, row.fields.get(column), row.where)
+    if rows.columns and not known:
+        _text_column(rows.columns, column, further, location)
+
+
+def _text_column(
+    columns: Iterable[str], column: str, further: Sequence[tuple[str, str]], location: str
+) -> str:
+    """Which of the columns holds the text.
+
+    Raises:
+        DataError: none does, or one of `further` is not there.
+    """
+    names = list(columns)
     wanted = [*further, (column, "--text-field")]
-    if len(columns) == 1 and column == TEXT:
-        column = columns[0]
+    if len(names) == 1 and column == TEXT:
+        column = names[0]
         wanted.pop()
     for name, option in wanted:
-        if name not in columns:
-            shown = ", ".join(map(repr, columns))
+        if name not in names:
+            shown = ", ".join(map(repr, names))
             raise DataError(
                 f"{location} has no column {name!r}",
                 f"its columns are {shown}; choose one with {option}",
             )
-    for row in chain([] if first is None else [first], rows):
-        if isinstance(row, BadRow):
-            yield _bad(row)
-        else:
-            yield _row(row.fields, row.fields.get(column), row.where)
-
-
-def _first_record(rows: Rows[Record | BadRow]) -> tuple[list[InputRow], Record | None]:
-    bad: list[InputRow] = []
-    for row in rows:
-        if isinstance(row, Record):
-            return bad, row
-        bad.append(_bad(row))
-    return bad, None
-
-
-def _bad(row: BadRow) -> InputRow:
-    return InputRow(problem=f"{row.where}: {row.reason}")
+    return column
 
 
 def _row(fields: Mapping[str, Any], cell: Any, where: str) -> InputRow:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,5 +57,32 @@ def test_an_answer_of_a_file_that_is_not_the_engines_fails_the_row(
     monkeypatch.setattr(bulk, "QUICK_TEXTS", bulk.CHECKED)
     logits = bench.engine.logits
     monkeypatch.setattr(bench.engine, "logits", lambda rows: [-row for row in logits(rows)])
+    with pytest.raises(WrongAnswer, match="different labels"):
+        file_rate(bench)
+
+
+def test_a_text_of_a_file_without_an_answer_fails_the_row(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "QUICK_TEXTS", bulk.CHECKED + 6)
+    texts = bulk.real_texts
+    monkeypatch.setattr(bulk, "real_texts", lambda count: [*texts(count)[:-3], " ", "a", "b"])
+    with pytest.raises(WrongAnswer, match=r"has no answer: .*the text is empty"):
+        file_rate(bench)
+
+
+def test_answers_are_compared_to_the_end_of_a_file(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "QUICK_TEXTS", bulk.CHECKED + 6)
+    read = bulk._read
+
+    def last_is_wrong(path: Path) -> list[dict[str, Any]]:
+        answers = read(path)
+        if len(answers) > bulk.CHECKED:
+            answers[-1]["label"] = "none of them"
+        return answers
+
+    monkeypatch.setattr(bulk, "_read", last_is_wrong)
     with pytest.raises(WrongAnswer, match="different labels"):
         file_rate(bench)

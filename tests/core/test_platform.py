@@ -241,6 +241,26 @@ def test_a_stream_that_is_left_runs_on_nowhere(
         next(stream)
 
 
+def test_batches_are_answered_as_they_were_put_together_and_an_empty_one_has_its_place(
+    open_platform: Open, tiny_base: Path, publish_adapter: Publish
+) -> None:
+    listener = Hears()
+    platform = open_platform(listener=listener)
+    publish_adapter(platform.store, tiny_base, "a")
+    sizes, read = [3, 0, 0, 1, 0], []
+
+    def batches() -> Iterator[list[tuple[str, str | None]]]:
+        for size in sizes:
+            read.append(size)
+            yield [(f"text {i}", "a") for i in range(size)]
+
+    found = platform.classify_batches(batches())
+    assert [p.text for p in next(found)] == ["text 0", "text 1", "text 2"]
+    assert len(read) == 2
+    assert [len(batch) for batch in found] == sizes[1:]
+    assert [len(batch) for batch in listener.batches] == [3, 1]
+
+
 def test_a_stream_tells_of_each_chunk_once_on_the_callers_thread(
     open_platform: Open, tiny_base: Path, publish_adapter: Publish
 ) -> None:
@@ -805,6 +825,28 @@ print([m for m in ("torch", "transformers", "peft", "numpy", "tokenizers") if m 
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("ended", "engine"), [(False, "numpy"), (True, "packed")])
+def test_numpy_answers_a_cold_process_until_the_cold_start_is_ended(
+    platform: Platform, tiny_base: Path, publish_adapter: Publish, ended: bool, engine: str
+) -> None:
+    publish_adapter(platform.store, tiny_base, "support")
+    code = """
+import sys
+from adapter_platform.core.platform import Platform
+from adapter_platform.core.registry import Registry
+from adapter_platform.core.settings import Settings
+store, cache, ended = sys.argv[1:]
+with Platform(Settings(store=store, cache=cache, threads=1), Registry()) as platform:
+    if ended:
+        platform.end_cold_start()
+    print(platform.classify("hello", "support").engine)
+"""
+    places = [str(platform.settings.store), str(platform.settings.cache), "yes" if ended else ""]
+    line = [sys.executable, "-c", code, *places]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == engine
 
 
 def test_sixteen_threads_over_four_adapters_get_the_answers_of_one(

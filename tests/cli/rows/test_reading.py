@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adapter_platform.cli.rows.reading import InputRow, read_rows
 from adapter_platform.core.errors import DataError
-from adapter_platform.core.registry import Registry
+from adapter_platform.core.registry import BadRow, Brought, Record, Registry, Rows
 from adapter_platform.core.settings import load_settings
 from adapter_platform.plugins.manager import load_plugins
 
@@ -72,3 +74,50 @@ def test_json_values_that_are_no_texts_are_problems_and_numbers_are_texts(
     found = rows(path, registry)
     assert [row.text for row in found] == ["a", "3", None, None, None, None]
     assert all(row.problem.startswith(str(path)) for row in found[2:])
+
+
+def test_a_first_object_without_a_key_is_a_problem_of_its_row_alone(
+    tmp_path: Path, registry: Registry
+) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text('{}\n{"question": "a"}\n{"question": "b"}\n', encoding="utf-8")
+    assert [row.text for row in rows(path, registry)] == [None, "a", "b"]
+
+
+class Odd:
+    """A source whose `read` is what it is given."""
+
+    name = "odd"
+    suffixes = (".odd",)
+
+    def __init__(self, read: Callable[[str], Any]) -> None:
+        self.read = read
+
+
+@pytest.mark.parametrize("header", [["id", "text"], None])
+def test_no_row_is_read_before_the_one_before_it_is_handed_on(header: list[str] | None) -> None:
+    read: list[int] = []
+
+    def records(_: str) -> Iterator[Record | BadRow]:
+        for i in range(50_000):
+            read.append(i)
+            yield BadRow(f"odd:{i}", "broken")
+        yield Record("odd:50000", {"id": 7, "text": "hello"})
+
+    def source(location: str) -> Iterator[Record | BadRow]:
+        return Rows(records(location), header) if header else records(location)
+
+    found = read_rows("odd:x", "text", Registry(sources={"odd": Brought(Odd(source), "acme", "1")}))
+    for number, row in zip(range(50_000), found, strict=False):
+        assert len(read) == number + 1
+        assert row.problem == f"odd:{number}: broken"
+    assert next(found).text == "hello"
+
+
+def test_a_header_without_the_column_is_said_before_any_row(
+    tmp_path: Path, registry: Registry
+) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("id,question\nbroken\n7,hello\n", encoding="utf-8")
+    with pytest.raises(DataError, match="has no column 'text'"):
+        next(read_rows(str(path), "text", registry))
