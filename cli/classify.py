@@ -85,7 +85,12 @@ def classify(
         ),
     ] = None,
     text_field: Annotated[
-        str, typer.Option("--text-field", metavar="COLUMN", help="The column with the text.")
+        str,
+        typer.Option(
+            "--text-field",
+            metavar="COLUMN",
+            help="The column with the text; a table's only column needs no name.",
+        ),
     ] = "text",
     adapter_field: Annotated[
         str | None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from adapter_platform.core.registry import Registry
 
 TEXT = "text"
+HEAD = 256  # rows without a header that say together what columns there are
 BOM = b"\xef\xbb\xbf"
 
 
@@ -93,23 +95,24 @@ def _records(
     further: Sequence[tuple[str, str]],
     location: str,
 ) -> Iterator[InputRow]:
-    known = False
-    for row in rows:
-        columns = row.fields if isinstance(row, Record) else rows.columns
-        if columns and not known:
-            column, known = _text_column(columns, column, further, location), True
+    head = list(islice(rows, 1))
+    names: Iterable[str] = rows.columns
+    if not names:  # each row brings its own, and the first may not have all
+        head += islice(rows, HEAD - 1)
+        names = dict.fromkeys(n for row in head if isinstance(row, Record) for n in row.fields)
+    if names:
+        column = _text_column(names, column, further, location)
+    for row in chain(head, rows):
         if isinstance(row, BadRow):
             yield InputRow(problem=f"{row.where}: {row.reason}")
         else:
             yield _row(row.fields, row.fields.get(column), row.where)
-    if rows.columns and not known:
-        _text_column(rows.columns, column, further, location)
 
 
 def _text_column(
     columns: Iterable[str], column: str, further: Sequence[tuple[str, str]], location: str
 ) -> str:
-    """Which of the columns holds the text.
+    """Which of the columns holds the text: the one that is asked for, or else the only one.
 
     Raises:
         DataError: none does, or one of `further` is not there.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapter_platform.cli.rows.reading import InputRow, read_rows
+from adapter_platform.cli.rows.reading import HEAD, InputRow, read_rows
 from adapter_platform.core.errors import DataError
 from adapter_platform.core.registry import BadRow, Brought, Record, Registry, Rows
 from adapter_platform.core.settings import load_settings
@@ -95,7 +95,9 @@ class Odd:
 
 
 @pytest.mark.parametrize("header", [["id", "text"], None])
-def test_no_row_is_read_before_the_one_before_it_is_handed_on(header: list[str] | None) -> None:
+def test_rows_are_read_as_they_are_handed_on_a_few_ahead_where_there_is_no_header(
+    header: list[str] | None,
+) -> None:
     read: list[int] = []
 
     def records(_: str) -> Iterator[Record | BadRow]:
@@ -109,7 +111,7 @@ def test_no_row_is_read_before_the_one_before_it_is_handed_on(header: list[str] 
 
     found = read_rows("odd:x", "text", Registry(sources={"odd": Brought(Odd(source), "acme", "1")}))
     for number, row in zip(range(50_000), found, strict=False):
-        assert len(read) == number + 1
+        assert len(read) == (number + 1 if header else max(HEAD, number + 1))
         assert row.problem == f"odd:{number}: broken"
     assert next(found).text == "hello"
 
@@ -121,3 +123,32 @@ def test_a_header_without_the_column_is_said_before_any_row(
     path.write_text("id,question\nbroken\n7,hello\n", encoding="utf-8")
     with pytest.raises(DataError, match="has no column 'text'"):
         next(read_rows(str(path), "text", registry))
+
+
+def test_a_first_line_without_the_text_costs_the_others_nothing(
+    tmp_path: Path, registry: Registry
+) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"id": 1}\n{"id": 2, "text": "where is it"}\n{"id": 3, "text": "hi"}\n')
+    first, *others = rows(path, registry)
+    assert first.text is None
+    assert first.problem.endswith("x.jsonl:1: the text is empty")
+    assert [row.text for row in others] == ["where is it", "hi"]
+
+
+def test_lines_that_all_have_one_field_need_no_name_for_it(
+    tmp_path: Path, registry: Registry
+) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"question": "where is it"}\n{"question": "hi"}\n')
+    assert [row.text for row in rows(path, registry)] == ["where is it", "hi"]
+
+
+def test_a_field_that_no_line_has_is_said_with_all_that_there_are(
+    tmp_path: Path, registry: Registry
+) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"id": 1}\n{"question": "hi"}\n')
+    with pytest.raises(DataError, match="no column 'text'") as error:
+        rows(path, registry)
+    assert "'id', 'question'" in str(error.value.hint)
