@@ -18,7 +18,13 @@ from decimal import Decimal
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "README.zh-CN.md", "docs/performance.md", "docs/methods.md")
+DOCUMENTS = (
+    "README.md",
+    "README.zh-CN.md",
+    "docs/performance.md",
+    "docs/methods.md",
+    "docs/quality.md",
+)
 BLOCK = re.compile(r"(<!-- \$ (?P<command>.+?) -->\n+```text\n)(?P<output>.*?)(?P<end>```\n)", re.S)
 
 
