@@ -204,9 +204,8 @@ class GatheredLora:
         self._adapters = adapters
         self._reads, self._writes = at.reads(tokens), at.writes(tokens)
         device = at.x.device
-        size = max(
-            16, -(-layout.size // len(adapters))
-        )  # so about half of the places are empty at most
+        # About half of the places are empty at most.
+        size = max(16, -(-layout.size // len(adapters)))
         owners: list[int] = []
         begins: list[int] = []
         for owner, segment in enumerate(layout.segments):

@@ -97,7 +97,7 @@ class NumpyEngine(Engine):
         """``(texts, hidden)`` float32: what the bare base makes of rows of tokens, pooled.
 
         Raises:
-            BaseUnavailable, UsageError: as `logits`.
+            BaseUnavailable, UsageError: as `answers`.
             AdapterUnsupported: the base is none that is run here.
             RecipeError: the base has not the pooler that the pooling is by.
         """

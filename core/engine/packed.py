@@ -128,7 +128,7 @@ class PackedEngine(Engine):
         """``(texts, hidden)`` float32: what the bare base makes of rows of tokens, pooled.
 
         Raises:
-            BaseUnavailable, PlatformError, UsageError: as `logits`.
+            BaseUnavailable, PlatformError, UsageError: as `answers`.
             AdapterUnsupported: the base is none that is run here.
             RecipeError: the base has not the pooler that the pooling is by.
         """

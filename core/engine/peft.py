@@ -149,7 +149,7 @@ class PeftEngine(Engine):
         """``(texts, hidden)`` float32: what the bare base makes of rows of tokens, pooled.
 
         Raises:
-            BaseUnavailable, PlatformError, UsageError: as `logits`.
+            BaseUnavailable, PlatformError, UsageError: as `answers`.
             RecipeError: the base has not the pooler that the pooling is by.
         """
         states: Future[FloatArray] = Future()

@@ -164,6 +164,8 @@ def test_torchs_threads_wait_without_spinning_unless_the_user_has_said_how(
     done = spawn("classify", "-a", "desk", "some text", env=env)
     assert done.returncode == 0, done.stderr
     spins = {int(found) for found in re.findall(r"GOMP_SPINCOUNT = '(\d+)'", done.stderr)}
+    if "GOMP" not in done.stderr:
+        pytest.skip("this torch brings another OpenMP")
     assert spins
     assert (spins == {0}) == passive
 
