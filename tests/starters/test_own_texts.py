@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 SUPPORT = Path(__file__).parents[2] / "plugins" / "domains" / "support" / "train.csv"
-CLASSES, EACH = 7, 16
+CLASSES, EACH, TESTED = 7, 16, 60
 
 
 def platform(*arguments: object, threads: int = 1, **environment: str) -> str:
@@ -26,30 +26,36 @@ def platform(*arguments: object, threads: int = 1, **environment: str) -> str:
 
 
 @pytest.fixture
-def intents(tmp_path: Path) -> Path:
-    """English questions of seven intents, as JSON Lines, with columns of their own names."""
+def intents(tmp_path: Path) -> dict[str, Path]:
+    """English questions of seven intents, as JSON Lines, with columns of their own names: some to
+    learn from, and others to be judged by.
+    """
     by_intent: dict[str, list[str]] = {}
     with SUPPORT.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             if row["lang"] == "en":
                 by_intent.setdefault(row["label"], []).append(row["text"])
-    path = tmp_path / "intents.jsonl"
-    with path.open("w", encoding="utf-8") as out:
-        for intent in sorted(by_intent)[:CLASSES]:
-            for text in by_intent[intent][:EACH]:
-                out.write(json.dumps({"question": text, "intent": intent}) + "\n")
-    return path
+    paths = {}
+    for split, part in (("train", slice(EACH)), ("test", slice(EACH, EACH + TESTED))):
+        paths[split] = tmp_path / f"{split}.jsonl"
+        with paths[split].open("w", encoding="utf-8") as out:
+            for intent in sorted(by_intent)[:CLASSES]:
+                for text in by_intent[intent][part]:
+                    out.write(json.dumps({"question": text, "intent": intent}) + "\n")
+    return paths
 
 
 def test_a_file_of_seven_classes_makes_an_adapter_that_is_no_worse_than_its_probe(
-    intents: Path, embedded_cache: Path
+    intents: dict[str, Path], embedded_cache: Path
 ) -> None:
     cache = {"PLATFORM_CACHE": str(embedded_cache)}
-    line = ("adapters", "train", "intents", "--data", intents, "--set", "epochs=5", "--json")
+    data = [part for split, path in intents.items() for part in ("--data", f"{split}={path}")]
+    line = ("adapters", "train", "intents", *data, "--set", "epochs=5", "--json")
     trained: dict[str, Any] = json.loads(platform(*line, **cache))
     assert len(trained["manifest"]["scheme"]["labels"]) == CLASSES
     assert trained["promoted"]
     report = trained["report"]
+    assert report["splits"]["test"] == CLASSES * TESTED
     probe = report["baselines"]["probe"]["test"]["accuracy"]
     assert report["test"]["metrics"]["accuracy"] >= probe - 0.005
     answer = platform("classify", "-a", "intents", "--json", "Where is my parcel?", **cache)
