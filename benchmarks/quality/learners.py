@@ -7,10 +7,12 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from sklearn.linear_model import LogisticRegression
 from transformers import Trainer, TrainingArguments, set_seed
 
 from adapter_platform.core.engine.encoder import load_encoder, pad, pooled
@@ -20,6 +22,7 @@ from adapter_platform.core.training.linear import tfidf_logits
 from adapter_platform.core.training.prepare import Prepared, features, prepare
 from adapter_platform.core.training.requests import make_request
 
+from ..row import NotHere
 from .sets import Sample
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ PARTS = ("train", "val", "test")
 FULL_RATE = 5e-5  # of full fine-tuning
 FULL_EPOCHS = {"few": 20, "many": 4}  # by whether a class has fewer than `MANY` examples
 MANY = 50
+SETFIT = "pip install -c constraints.txt setfit==1.2.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +194,47 @@ def full(task: Task) -> Learnt:
     return Learnt(prepared, model.scores(prepared, workshop), time.perf_counter() - began)
 
 
+def setfit(task: Task) -> Learnt:
+    """SetFit on the same base, as its paper has it: pairs of texts, then logistic regression.
+
+    Tunstall et al. 2022, section 3: 20 pairs of each kind a text, one epoch of batches of 16,
+    cosine similarity, learning rate 2e-5. Raises `NotHere`.
+    """
+    if find_spec("setfit") is None:
+        raise NotHere(SETFIT)
+    import setfit as peer
+    from datasets import Dataset
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
+    began = time.perf_counter()
+    prepared, _ = task.prepared()
+    texts = {split: [e.text for e in prepared.examples(split)] for split in PARTS}
+    tokens = Transformer(str(prepared.base.path), max_seq_length=prepared.max_length)
+    body = SentenceTransformer(
+        modules=[tokens, Pooling(prepared.base.hidden_size, prepared.pooling)], device="cpu"
+    )
+    model = peer.SetFitModel(body, LogisticRegression(max_iter=1000))
+    arguments = peer.TrainingArguments(
+        output_dir=tempfile.gettempdir(),  # nothing is written there
+        batch_size=16,
+        num_epochs=1,
+        num_iterations=20,
+        seed=task.sample.seed,
+        save_strategy="no",
+        logging_strategy="no",
+        report_to="none",
+        show_progress_bar=False,
+    )
+    rows = Dataset.from_dict({"text": texts["train"], "label": prepared.wanted["train"].tolist()})
+    peer.Trainer(model=model, args=arguments, train_dataset=rows).train()
+    logits = {
+        split: model.model_head.decision_function(body.encode(texts[split]))
+        for split in ("val", "test")
+    }
+    return Learnt(prepared, Scores.of(logits, prepared), time.perf_counter() - began)
+
+
 def fit_plainly(
     model: torch.nn.Module,
     prepared: Prepared,
@@ -251,5 +296,6 @@ LEARNERS: Mapping[str, Callable[[Task], Learnt]] = {
     "tfidf": tfidf,
     "probe": probe,
     "full": full,
+    "setfit": setfit,
     "ours": ours,
 }

@@ -63,30 +63,23 @@ def test_a_file_of_seven_classes_makes_an_adapter_that_is_no_worse_than_its_prob
 
 
 @pytest.fixture
-def berts_size(tmp_path: Path) -> Path:
+def large_base(tmp_path: Path) -> Path:
     """A directory as of bert-base-chinese: 12 layers of 768 with a pooler; its weights random."""
-    import torch
-    from transformers import BertConfig, BertModel
+    from benchmarks.quality.legacy import berts_size
 
-    directory = tmp_path / "berts-size"
-    torch.manual_seed(0)
-    BertModel(BertConfig(vocab_size=21128)).save_pretrained(directory)
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(chr(0x4E00 + i) for i in range(20902))]
-    words += [f"[unused{i}]" for i in range(21128 - len(words))]
-    (directory / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
-    return directory
+    return berts_size(tmp_path / "berts-size")
 
 
-def test_a_directory_of_berts_size_is_a_base(berts_size: Path, tmp_path: Path) -> None:
+def test_a_directory_of_berts_size_is_a_base(large_base: Path, tmp_path: Path) -> None:
     texts = tmp_path / "texts.csv"
     rows = [f"数据{chr(0x4E10 + i)},a\n天气{chr(0x5E10 + i)},b\n" for i in range(6)]
     texts.write_text("text,label\n" + "".join(rows), encoding="utf-8")
-    seed = ("--base", berts_size, "--preset", "seed", "--set", "epochs=1", "--allow-worse")
+    seed = ("--base", large_base, "--preset", "seed", "--set", "epochs=1", "--allow-worse")
     trained = json.loads(platform("adapters", "train", "topic", "--data", texts, *seed, "--json"))
     base = trained["manifest"]["base"]
     assert (base["layers"], base["hidden_size"]) == (12, 768)
     assert trained["manifest"]["pooling"] == "pooler"
-    verified = json.loads(platform("bases", "verify", berts_size, "--json"))
+    verified = json.loads(platform("bases", "verify", large_base, "--json"))
     assert verified["fingerprint"] == base["fingerprint"]
     for engine in ("packed", "peft"):
         line = ("classify", "-a", "topic", "--engine", engine, "--json", "数据")

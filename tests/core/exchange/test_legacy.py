@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification
 
 from adapter_platform.core.engine.lora import LoraReader
 from adapter_platform.core.engine.packed import PackedEngine
@@ -22,70 +21,13 @@ from adapter_platform.core.exchange.importing import import_legacy
 from adapter_platform.core.registry import NullListener
 from adapter_platform.core.store.manifest import Manifest
 from adapter_platform.core.training.prepare import Workshop
+from benchmarks.quality.legacy import TARGETS, OldModel
 
-from .conftest import LABEL_MAP, NAMES, published
+from .conftest import NAMES, published
 
 ROWS = [tuple(range(5, 5 + length)) for length in (1, 3, 17, 32)]
-TARGETS = ("query", "key", "value", "intermediate.dense")
 
-MakeOld = Callable[..., "OldModel"]
-
-
-class LoRALayer(torch.nn.Module):
-    """The hand-written layer: ``original(x) + B(dropout(A(x))) * scaling``."""
-
-    def __init__(self, original: torch.nn.Linear, rank: int, alpha: float) -> None:
-        super().__init__()
-        self.original = original
-        self.lora_A = torch.nn.Linear(original.in_features, rank, bias=False)
-        self.lora_B = torch.nn.Linear(rank, original.out_features, bias=False)
-        self.dropout = torch.nn.Dropout(0.1)
-        self.scaling = alpha / rank
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.original(x) + self.lora_B(self.dropout(self.lora_A(x))) * self.scaling
-
-
-class OldModel:
-    """A classifier with hand-written LoRA, its random weights far from zero."""
-
-    def __init__(self, base: Path, rank: int, alpha: float, layers: int | None = None) -> None:
-        self.config = {"rank": rank, "alpha": alpha, "dropout": 0.1}
-        self.model: Any = AutoModelForSequenceClassification.from_pretrained(base, num_labels=3)
-        for index, layer in enumerate(self.model.bert.encoder.layer[:layers]):
-            attention = layer.attention.self
-            for parent, name in [(attention, n) for n in TARGETS[:3]] + [
-                (layer.intermediate, "dense")
-            ]:
-                lora = LoRALayer(getattr(parent, name), rank, alpha)
-                torch.nn.init.normal_(lora.lora_B.weight, std=0.3 + index / 10)
-                setattr(parent, name, lora)
-        torch.nn.init.normal_(self.model.classifier.weight)
-        torch.nn.init.normal_(self.model.classifier.bias)
-        self.model.eval()
-
-    def save(self, directory: Path) -> Path:
-        directory.mkdir()
-        torch.save(self.state(), directory / "lora_weights.pth")
-        (directory / "lora_config.json").write_text(json.dumps(self.config), encoding="utf-8")
-        text = json.dumps(LABEL_MAP, ensure_ascii=False)
-        (directory / "label_map.json").write_text(text, encoding="utf-8")
-        return directory
-
-    def state(self) -> dict[str, Any]:
-        state = self.model.state_dict()
-        return {
-            "lora_weights": {name: t for name, t in state.items() if ".lora_" in name},
-            "classifier_weights": self.model.classifier.state_dict(),
-            "lora_config": self.config,
-        }
-
-    def logits(self, dtype: torch.dtype = torch.float32) -> np.ndarray:
-        model = self.model.to(dtype)
-        with torch.no_grad():
-            rows = [model(input_ids=torch.tensor([row])).logits for row in ROWS]
-        self.model.to(torch.float32)
-        return torch.cat(rows).numpy()
+MakeOld = Callable[..., OldModel]
 
 
 @pytest.fixture
@@ -132,11 +74,11 @@ def test_the_logits_are_the_old_models_within_twice_its_own_error(
     model = old(rank, alpha)
     directory = model.save(tmp_path / "old_model")
     manifest = import_legacy(directory, str(tiny_base), name=None, workshop=workshop)
-    exact = model.logits(torch.float64)
+    exact = model.logits(ROWS, torch.float64)
     assert np.abs(exact).max() > 1
     ours = platform_logits(workshop, manifest, tiny_base, ENGINES[engine])
     # A tiny model's own error can be next to nothing, so a few roundings of float32 are let pass.
-    allowed = 2 * np.abs(model.logits() - exact).max() + 1e-6 * np.abs(exact).max()
+    allowed = 2 * np.abs(model.logits(ROWS) - exact).max() + 1e-6 * np.abs(exact).max()
     assert np.abs(ours - exact).max() <= allowed
 
 
@@ -159,7 +101,7 @@ def test_lora_on_some_layers_stays_on_those(
     directory = model.save(tmp_path / "half")
     manifest = import_legacy(directory, str(tiny_base), name="half", workshop=workshop)
     ours = platform_logits(workshop, manifest, tiny_base, ENGINES["peft"])
-    np.testing.assert_allclose(ours, model.logits(), atol=1e-5)
+    np.testing.assert_allclose(ours, model.logits(ROWS), atol=1e-5)
 
 
 def test_labels_may_be_given_where_the_folder_has_none(
