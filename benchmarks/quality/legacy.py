@@ -124,8 +124,7 @@ def berts_size(directory: Path) -> Path:
     """A random BERT of the size of bert-base-chinese, with a vocabulary of characters."""
     torch.manual_seed(0)
     config = BertConfig(vocab_size=21128)
-    with building_quietly():
-        BertModel(config).save_pretrained(directory)
+    BertModel(config).save_pretrained(directory)
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(chr(0x4E00 + i) for i in range(20902))]
     words += [f"[unused{i}]" for i in range(config.vocab_size - len(words))]
     (directory / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
@@ -192,11 +191,12 @@ def main(
         with tempfile.TemporaryDirectory(prefix="legacy-") as folder:
             scratch = Path(folder)
             tiny = name.startswith("tiny")
-            base = (
-                make_tiny_base(scratch / "base", seed=number)
-                if tiny
-                else berts_size(scratch / "base")
-            )
+            with building_quietly():
+                base = (
+                    make_tiny_base(scratch / "base", seed=number)
+                    if tiny
+                    else berts_size(scratch / "base")
+                )
             torch.manual_seed(number)
             old = OldModel(base, rank, alpha, spread=0.3 if tiny else 0.03)
             found += [{"checkpoint": name, **line} for line in measured(base, old, scratch)]

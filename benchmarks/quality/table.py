@@ -1,7 +1,7 @@
 """``python -m benchmarks.quality.table KIND FILE``: figures that were measured and kept.
 
 KIND is the script of `benchmarks.quality` whose ``--json`` wrote the file: ``accuracy``,
-``routing``, ``scope`` or ``speed``. A document shows it below
+``routing``, ``scope``, ``speed`` or ``legacy``. A document shows it below
 ``<!-- $ python -m benchmarks.quality.table KIND FILE -->``, as `docs/refresh.py` writes all its
 blocks.
 """
@@ -124,6 +124,15 @@ def show_scope(file: Kept) -> None:
 def show_speed(file: Kept) -> None:
     """How fast a training is beside the plain Trainer."""
     for line in speed.lines(json.loads(file.read_text(encoding="utf-8"))):
+        typer.echo(line)
+
+
+@app.command("legacy")
+def show_legacy(file: Kept) -> None:
+    """How near imported checkpoints of hand-written LoRA are to the old model's answers."""
+    from . import legacy  # brings torch
+
+    for line in legacy.lines(json.loads(file.read_text(encoding="utf-8"))):
         typer.echo(line)
 
 

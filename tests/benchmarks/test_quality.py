@@ -175,3 +175,19 @@ def test_kept_figures_are_shown_as_they_were_measured(tmp_path: Path) -> None:
         *("ECE", "mean", "banking", "work"),
         *("temperature", "3.00", "2.00", "4.00"),
     ]
+
+
+def test_imported_checkpoints_of_hand_written_lora_are_as_exact_as_the_old_model(
+    tmp_path: Path, private_home: Path
+) -> None:
+    from benchmarks.quality import legacy
+
+    target = tmp_path / "legacy.json"
+    legacy.main(target, only=["tiny, rank 4"])
+    found = json.loads(target.read_text(encoding="utf-8"))["lines"]
+    assert [line["engine"] for line in found] == list(legacy.ENGINES)
+    for line in found:
+        assert 0 < line["own"] < 1e-4
+        assert line["ratio"] == line["error"] / line["own"] <= legacy.MUST
+    shown = CliRunner().invoke(app, ["legacy", str(target)])
+    assert f"{found[0]['ratio']:.2f}" in shown.stdout
