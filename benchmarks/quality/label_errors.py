@@ -1,15 +1,22 @@
 """``python -m benchmarks.quality.label_errors DATA``: how many wrong labels are found, and how many
-of those found are wrong, where a share of a clinc150 domain's labels has been put wrong."""
+of those found are wrong, where a share of a clinc150 domain's labels has been put wrong.
+
+Figures are means over draws of which labels are wrong, with standard errors over these draws; in
+each of them all texts of the domain are judged.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..machine import undisturbed
+from ..machine import facts, undisturbed
+from .draws import over_draws, told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +25,12 @@ if TYPE_CHECKING:
     from adapter_platform.core.examples import Example
 
 DOMAINS = ("banking", "travel", "work")
+COLUMNS = {  # as they are shown
+    "found": "found",
+    "precision": "precision",
+    "recall": "recall",
+    "surer_half": "surer half",
+}
 
 
 def main(
@@ -26,10 +39,11 @@ def main(
     base: Annotated[str | None, typer.Option(help="The base that judges.")] = None,
     share: Annotated[float, typer.Option(help="Of labels that are put wrong.")] = 0.05,
     seeds: Annotated[int, typer.Option(min=1, help="Draws of which.")] = 5,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures.")] = None,
 ) -> None:
     """Put labels wrong, look for them, and print the mean over the draws."""
     undisturbed()
-    import numpy as np
+    import torch
 
     from adapter_platform.core.care.folds import deal
     from adapter_platform.core.care.label_errors import contradicted
@@ -38,7 +52,7 @@ def main(
 
     from .frozen import frozen
 
-    print("domain                texts  wrong  found  precision  recall  of the first half")
+    measured = []
     with open_platform() as platform:
         for name in domain or DOMAINS:
             uri = str(data / "clinc150" / f"{name}.jsonl")
@@ -46,18 +60,47 @@ def main(
             examples = dataset.examples
             features = frozen(platform, [e.text for e in examples], base)
             folds = deal(examples)
-            rows = []
+            draws = []
             for seed in range(seeds):
                 spoiled, wrong = spoil(examples, dataset.scheme.classes, share, seed)
                 found, _ = contradicted(spoiled, dataset.scheme, features, folds, lambda *_: None)
-                rows.append([len(wrong), *figures(found, wrong)])
-            means, spread = np.mean(rows, axis=0), np.std(rows, axis=0)
-            print(
-                f"{name:20} {len(examples):6,} {means[0]:6.0f} {means[1]:6.1f} "
-                + "  ".join(
-                    f"{m:6.3f} ±{s:.3f}" for m, s in zip(means[2:], spread[2:], strict=True)
-                )
-            )
+                draws.append({"wrong": len(wrong), **figures(found, wrong)})
+            measured.append({"domain": name, "texts": len(examples), **summary(draws)})
+        document = {
+            "base": base or platform.settings.base,
+            "share": share,
+            "seeds": seeds,
+            "domains": measured,
+            "machine": facts(torch.get_num_threads()),
+        }
+    for line in lines(document):
+        typer.echo(line)
+    if json_file is not None:
+        json_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def summary(draws: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """The draws of a domain, and of each figure the mean and its standard error."""
+    return {
+        "draws": draws,
+        "figures": {name: over_draws([draw[name] for draw in draws]) for name in draws[0]},
+    }
+
+
+def lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """The figures as they are shown, means over the draws with their standard errors."""
+    yield f"{'domain':18}{'texts':>7}{'wrong':>7}" + "".join(
+        f"{title:>16}" for title in COLUMNS.values()
+    )
+    for line in document["domains"]:
+        found = line["figures"]
+        yield f"{line['domain']:18}{line['texts']:7,}{found['wrong'][0]:7.0f}" + "".join(
+            f"{told(found[name], '.1f' if name == 'found' else '.3f'):>16}" for name in COLUMNS
+        )
+    yield (
+        f"{100 * document['share']:g} % of the labels wrong, draws: {document['seeds']}, "
+        f"on {document['base']}"
+    )
 
 
 def spoil(
@@ -76,16 +119,16 @@ def spoil(
     return spoiled, wrong
 
 
-def figures(found: Sequence[LabelError], wrong: set[str]) -> tuple[Any, ...]:
+def figures(found: Sequence[LabelError], wrong: set[str]) -> dict[str, float]:
     """How many were found, precision, recall, and the precision of the surer half."""
     hits = [error.where in wrong for error in found]
     half = hits[: (len(hits) + 1) // 2]
-    return (
-        len(hits),
-        sum(hits) / max(1, len(hits)),
-        sum(hits) / len(wrong),
-        sum(half) / max(1, len(half)),
-    )
+    return {
+        "found": len(hits),
+        "precision": sum(hits) / max(1, len(hits)),
+        "recall": sum(hits) / len(wrong),
+        "surer_half": sum(half) / max(1, len(half)),
+    }
 
 
 if __name__ == "__main__":

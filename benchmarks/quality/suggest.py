@@ -3,20 +3,23 @@ worth beside as many drawn at random, on clinc150 domains.
 
 A probe (logistic regression on the frozen base's features) learns from a few texts a class, the
 texts that are added to them, or none at all in the cold start; the test accuracy is its own.
+Figures are means over draws of the texts that are drawn at random, with standard errors over these
+draws; a gain's is of the differences draw by draw. The test texts are the same in all of them.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..machine import undisturbed
+from ..machine import facts, undisturbed
+from .draws import over_draws, told
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -28,6 +31,17 @@ if TYPE_CHECKING:
     Sides = Mapping[str, tuple[Floats, Integers]]  # features and class indices by split
 
 DOMAINS = ("banking", "travel", "work")
+WAYS = ("begin", "random", "suggested", "cold_random", "cold_typical")  # of choosing texts
+GAINS = {"gain": ("random", "suggested"), "cold_gain": ("cold_random", "cold_typical")}
+COLUMNS = {  # as they are shown
+    "begin": "begin",
+    "random": "random",
+    "suggested": "suggested",
+    "gain": "gain",
+    "cold_random": "cold random",
+    "cold_typical": "cold typical",
+    "cold_gain": "gain",
+}
 
 
 def main(
@@ -37,10 +51,12 @@ def main(
     each: Annotated[int, typer.Option(min=1, help="Labelled texts of a class, to begin with.")] = 3,
     added: Annotated[int, typer.Option(min=1, help="Texts that are added.")] = 45,
     seeds: Annotated[int, typer.Option(min=1, help="Draws of the first texts.")] = 5,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures.")] = None,
 ) -> None:
     """Add texts by suggestion and at random, and print the probe's test accuracy."""
     undisturbed()
     import numpy as np
+    import torch
 
     from adapter_platform.core.examples import SPLITS, load_examples
     from adapter_platform.core.training.linear import targets
@@ -48,17 +64,7 @@ def main(
 
     from .frozen import frozen
 
-    columns = (
-        "domain",
-        "begin",
-        "random",
-        "suggested",
-        "gain",
-        "cold random",
-        "cold typical",
-        "gain",
-    )
-    print("".join(f"{column:>16}" for column in columns))
+    measured = []
     with open_platform() as platform:
         for name in domain or DOMAINS:
             uri = str(data / "clinc150" / f"{name}.jsonl")
@@ -66,16 +72,49 @@ def main(
             features = frozen(platform, [e.text for e in dataset.examples], base)
             wanted = targets(dataset.examples, dataset.scheme)
             split = np.array([example.split for example in dataset.examples])
-            sides: Sides = {
-                name: (features[split == name], wanted[split == name]) for name in SPLITS
-            }
-            rows = np.array([one(dataset.scheme, sides, each, added, s) for s in range(seeds)])
-            means = 100 * rows.mean(axis=0)
-            gains = [100 * (rows[:, b] - rows[:, a]) for a, b in ((1, 2), (3, 4))]
-            told = [f"{g.mean():+.1f} ±{g.std(ddof=1) / len(g) ** 0.5:.1f}" for g in gains]
-            cells = [f"{m:.1f}" for m in means]
-            line = (name, *cells[:3], told[0], *cells[3:], told[1])
-            print("".join(f"{cell:>16}" for cell in line))
+            sides: Sides = {s: (features[split == s], wanted[split == s]) for s in SPLITS}
+            draws = [one(dataset.scheme, sides, each, added, seed) for seed in range(seeds)]
+            measured.append({"domain": name, **summary(draws)})
+        document = {
+            "base": base or platform.settings.base,
+            "each": each,
+            "added": added,
+            "seeds": seeds,
+            "domains": measured,
+            "machine": facts(torch.get_num_threads()),
+        }
+    for line in lines(document):
+        typer.echo(line)
+    if json_file is not None:
+        json_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def summary(draws: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """The draws of a domain, and of accuracies and gains the mean and its standard error."""
+    found = {way: over_draws([draw[way] for draw in draws]) for way in WAYS}
+    for gain, (without, given) in GAINS.items():
+        found[gain] = over_draws([draw[given] - draw[without] for draw in draws])
+    return {"draws": draws, "figures": found}
+
+
+def lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """The figures as they are shown, points of a hundred; gains with their standard errors."""
+    widths = {
+        name: 2 + max(len(title), len("+12.3 ± 4.5") if name in GAINS else 0)
+        for name, title in COLUMNS.items()
+    }
+    yield f"{'domain':18}" + "".join(f"{COLUMNS[name]:>{widths[name]}}" for name in COLUMNS)
+    for line in document["domains"]:
+        shown = f"{line['domain']:18}"
+        for name in COLUMNS:
+            value, error = line["figures"][name]
+            cell = told((value, error), "+.1f", 100) if name in GAINS else f"{100 * value:.1f}"
+            shown += f"{cell:>{widths[name]}}"
+        yield shown
+    yield (
+        f"{document['each']} texts a label to begin with, {document['added']} added, "
+        f"draws: {document['seeds']}, on {document['base']}"
+    )
 
 
 def one(
@@ -84,8 +123,8 @@ def one(
     each: int,
     added: int,
     seed: int,
-) -> tuple[float, ...]:
-    """Accuracies: to begin with, with texts at random, with those suggested; cold, the same two."""
+) -> dict[str, float]:
+    """Accuracies of a draw in `WAYS`: to begin with, with texts added, and with these alone."""
     import numpy as np
 
     from adapter_platform.core.care.choosing import typical, uncertain_and_diverse, uncertainty
@@ -117,7 +156,7 @@ def one(
         shown[cold],
     ):
         accuracies.append(probe(scheme, sides, chosen)[1])
-    return tuple(accuracies)
+    return dict(zip(WAYS, accuracies, strict=True))
 
 
 def probe(scheme: LabelScheme, sides: Sides, chosen: Integers) -> tuple[LinearFit, float]:

@@ -1,9 +1,9 @@
 """``python -m benchmarks.quality.table KIND FILE``: figures that were measured and kept.
 
 KIND is the script of `benchmarks.quality` whose ``--json`` wrote the file: ``accuracy``,
-``routing``, ``scope``, ``speed`` or ``legacy``. A document shows it below
-``<!-- $ python -m benchmarks.quality.table KIND FILE -->``, as `docs/refresh.py` writes all its
-blocks.
+``routing``, ``scope``, ``speed``, ``legacy``, ``label-errors`` or ``suggest``. A document shows it
+below ``<!-- $ python -m benchmarks.quality.table KIND FILE -->``, as `docs/refresh.py` writes all
+its blocks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from . import routing, scope, speed
+from . import label_errors, routing, scope, speed, suggest
 from .sets import CLINC, FEW_SHOT
 
 METHODS = {"tfidf": "TF-IDF", "probe": "probe", "setfit": "SetFit", "full": "fine-tuning"}
@@ -133,6 +133,20 @@ def show_legacy(file: Kept) -> None:
     from . import legacy  # brings torch
 
     for line in legacy.lines(json.loads(file.read_text(encoding="utf-8"))):
+        typer.echo(line)
+
+
+@app.command("label-errors")
+def show_label_errors(file: Kept) -> None:
+    """How many wrong labels are found, and how many of those found are wrong."""
+    for line in label_errors.lines(json.loads(file.read_text(encoding="utf-8"))):
+        typer.echo(line)
+
+
+@app.command("suggest")
+def show_suggest(file: Kept) -> None:
+    """What texts that are suggested are worth beside as many drawn at random."""
+    for line in suggest.lines(json.loads(file.read_text(encoding="utf-8"))):
         typer.echo(line)
 
 

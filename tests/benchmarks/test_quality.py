@@ -191,3 +191,83 @@ def test_imported_checkpoints_of_hand_written_lora_are_as_exact_as_the_old_model
         assert line["ratio"] == line["error"] / line["own"] <= legacy.MUST
     shown = CliRunner().invoke(app, ["legacy", str(target)])
     assert f"{found[0]['ratio']:.2f}" in shown.stdout
+
+
+def test_labels_put_wrong_are_counted_as_found_where_they_stand(
+    data: Path, tiny_base: Path, tmp_path: Path, private_home: Path
+) -> None:
+    from benchmarks.quality import label_errors
+
+    target = tmp_path / "label_errors.json"
+    label_errors.main(
+        data, domain=["bank"], base=str(tiny_base), share=0.125, seeds=2, json_file=target
+    )
+    document = json.loads(target.read_text(encoding="utf-8"))
+    (found,) = document["domains"]
+    assert found["texts"] == 2 * 3 * 8
+    assert [draw["wrong"] for draw in found["draws"]] == [6, 6]
+    for draw in found["draws"]:
+        assert draw["precision"] * draw["found"] == pytest.approx(draw["recall"] * draw["wrong"])
+        assert draw["recall"] > 0.125  # as a random guess at so many would be
+    one, other = (draw["recall"] for draw in found["draws"])
+    assert found["figures"]["recall"] == pytest.approx([(one + other) / 2, abs(one - other) / 2])
+    shown = CliRunner().invoke(app, ["label-errors", str(target)]).stdout
+    assert f"{(one + other) / 2:.3f} ± {abs(one - other) / 2:.3f}" in shown
+    assert "12.5 % of the labels wrong, draws: 2" in shown
+
+
+def test_a_wrong_label_that_is_not_found_lowers_recall_and_a_false_alarm_precision() -> None:
+    from adapter_platform.core.care.label_errors import LabelError
+    from adapter_platform.core.examples import Example
+    from benchmarks.quality.label_errors import figures, spoil
+
+    examples = [Example(str(i), ("ab"[i % 2],), where=f"file:{i}") for i in range(40)]
+    spoiled, wrong = spoil(examples, ("a", "b"), 0.1, seed=0)
+    assert {was.where for was, now in zip(examples, spoiled, strict=True) if was != now} == wrong
+    assert len(wrong) == 4
+    right = next(example.where for example in examples if example.where not in wrong)
+    alarms = [
+        LabelError("", where, ("a",), ("b",), confidence=0.9, given_confidence=0.1)
+        for where in (*sorted(wrong)[:2], right)
+    ]
+    assert figures(alarms, wrong) == {
+        "found": 3,
+        "precision": pytest.approx(2 / 3),
+        "recall": 0.5,
+        "surer_half": 1.0,
+    }
+
+
+def test_texts_that_are_suggested_are_judged_beside_as_many_at_random(
+    data: Path, tiny_base: Path, tmp_path: Path, private_home: Path
+) -> None:
+    from benchmarks.quality import suggest
+
+    target = tmp_path / "suggest.json"
+    suggest.main(
+        data, domain=["bank"], base=str(tiny_base), each=2, added=4, seeds=2, json_file=target
+    )
+    document = json.loads(target.read_text(encoding="utf-8"))
+    (found,) = document["domains"]
+    assert len(found["draws"]) == 2
+    for draw in found["draws"]:
+        assert set(draw) == set(suggest.WAYS)
+        assert all(16 * value == round(16 * value) for value in draw.values())  # of 16 test texts
+    gains = [draw["suggested"] - draw["random"] for draw in found["draws"]]
+    mean, error = sum(gains) / 2, abs(gains[0] - gains[1]) / 2
+    assert found["figures"]["gain"] == pytest.approx([mean, error])
+    shown = CliRunner().invoke(app, ["suggest", str(target)]).stdout
+    assert f"{100 * mean:+.1f} ± {100 * error:.1f}" in shown
+    assert "2 texts a label to begin with, 4 added, draws: 2" in shown
+
+
+def test_a_single_draw_has_no_error() -> None:
+    from benchmarks.quality import suggest
+    from benchmarks.quality.draws import over_draws
+
+    assert over_draws([0.8, 0.9, 1.0]) == pytest.approx((0.9, 0.1 / np.sqrt(3)))
+    draw = dict.fromkeys(suggest.WAYS, 0.5) | {"suggested": 0.75}
+    about = {"each": 3, "added": 45, "seeds": 1, "base": "multilingual"}
+    document = {**about, "domains": [{"domain": "bank", **suggest.summary([draw])}]}
+    shown_line = list(suggest.lines(document))[1]
+    assert shown_line.split()[1:] == ["50.0", "50.0", "75.0", "+25.0", "50.0", "50.0", "+0.0"]
