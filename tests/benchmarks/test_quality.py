@@ -209,8 +209,8 @@ def test_labels_put_wrong_are_counted_as_found_where_they_stand(
     for draw in found["draws"]:
         assert draw["precision"] * draw["found"] == pytest.approx(draw["recall"] * draw["wrong"])
         assert draw["recall"] > 0.125  # as a random guess at so many would be
-    one, other = (draw["recall"] for draw in found["draws"])
-    assert found["figures"]["recall"] == pytest.approx([(one + other) / 2, abs(one - other) / 2])
+    one, other = (draw["precision"] for draw in found["draws"])
+    assert found["figures"]["precision"] == pytest.approx([(one + other) / 2, abs(one - other) / 2])
     shown = CliRunner().invoke(app, ["label-errors", str(target)]).stdout
     assert f"{(one + other) / 2:.3f} ± {abs(one - other) / 2:.3f}" in shown
     assert "12.5 % of the labels wrong, draws: 2" in shown
