@@ -56,9 +56,10 @@ class Settings(BaseSettings):
     Attributes:
         store: directory of published adapters.
         cache: directory for built bases and fingerprints.
-        default_adapter: answers when no adapter is named.
+        default_adapter: answers when no adapter is named; ``auto`` chooses for each text.
         base: base id for new adapters whose recipe names none.
-        engine: ``auto`` picks per adapter.
+        engine: ``auto`` picks per adapter: ``packed`` for LoRA on a BERT base, ``peft`` for what
+            that cannot run. ``numpy`` is ``packed`` without torch; see `numpy_tokens`.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         threads: torch's threads for a forward pass; 0 leaves torch's own choice.
         batch_tokens: tokens in one forward pass, at most; with the peft engine, padded ones.
@@ -71,7 +72,8 @@ class Settings(BaseSettings):
             take for strangers to it; a text that is as far from them goes to no adapter. 0: every
             text goes to the nearest.
         plugins_dir: directory of single-file plugins and domain folders.
-        load_plugins: allow-list of plugin names, comma-separated; None: all. Built-ins always load.
+        load_plugins: allow-list of plugin names, comma-separated; not set: all. Built-ins always
+            load.
         strict_plugins: a plugin that fails ends the command.
         report_to: experiment trackers of trainings whose recipe names none, comma-separated:
             ``tensorboard,mlflow``.

@@ -34,7 +34,8 @@ class Recipe(BaseModel):
     """How an adapter is trained. Field defaults are the preset ``default``.
 
     Attributes:
-        base: id of the base model; None: the platform's setting.
+        base: the base model, a name that ``platform bases list`` shows, a Hub id or a directory;
+            where it is not set, the platform's setting.
         peft_method: PEFT's name of the method, ``LORA``, ``IA3``, ``LOHA`` ...; ``DORA`` is LoRA
             with ``use_dora``.
         peft: the method's own settings, handed to its PEFT configuration class; for LoRA over
@@ -46,16 +47,22 @@ class Recipe(BaseModel):
         layers: how many of the base's layers the method adapts, counted from the last; what comes
             before them is run once for all epochs. ``auto`` takes half of them, or all where the
             method cannot be kept to some or `peft` says itself where it goes.
-        pooling: ``auto`` takes the base's own.
+        pooling: how a text's tokens become one vector: ``mean`` of all, the first one (``cls``), or
+            the base's own ``pooler``, if it has one. ``auto`` takes what the base says; of a Hub id
+            or a directory ``pooler`` where the checkpoint has one, else ``mean``.
         loss: ``contrastive`` is half cross-entropy, half supervised contrastive (Khosla et al.
             2020, section 3); ``auto`` takes it where a class has fewer than 5 training texts on
             average, else cross-entropy, which is binary for multi-label schemes.
         contrastive_weight: share of the contrastive term, 0 to 1.
         contrastive_temperature: its temperature.
-        epochs: ``auto`` takes 36 / sqrt(examples a class), between 3 and 20.
+        learning_rate: the highest one, reached after the warm-up; it falls to 0 along a straight
+            line. Methods other than LoRA may want another one by magnitudes.
+        epochs: passes over the training texts; ``auto`` takes 36 / sqrt(examples a class), between
+            3 and 20.
         batch_size: examples a step.
         warmup: share of steps during which the learning rate rises.
-        base_dropout: dropout probability inside the base while training; None: the base's own.
+        weight_decay: AdamW's.
+        base_dropout: dropout probability inside the base while training; not set: the base's own.
         label_smoothing: share of a text's target that is spread evenly: over all classes, or in
             multi-label schemes over yes and no.
         class_weights: ``balanced`` weighs a class by the inverse of its frequency; ``auto`` does so
@@ -78,7 +85,8 @@ class Recipe(BaseModel):
         val_share, test_share: shares cut from the data where it brings no such split.
         abstain: settings of an ``abstain`` step that the adapter carries before its domain's own
             steps, ``{"max_error": 0.05}``; empty: none.
-        seed: below 2**32.
+        seed: of all that is drawn by chance: the split of the data, the order of the texts, the
+            start of the adapter, dropout and typing errors.
         report_to: transformers' experiment trackers (``tensorboard``, ``mlflow`` ...); what they
             write stays in the cache, under ``logs``.
     """
