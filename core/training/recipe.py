@@ -7,19 +7,17 @@ import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from ..errors import RecipeError, UsageError, unknown
 
-if TYPE_CHECKING:
-    from ..labels import Kind
-
 FILE = "training_config.json"
 
-CONTRASTIVE_BELOW = 5  # training texts a class
+FEW = 5  # training texts a class, below which there are too few steps in usual epochs
+EPOCHS_OF_FEW = 40
 SEED_PEFT: Mapping[str, Any] = {
     "r": 8,
     "lora_alpha": 16,
@@ -50,15 +48,14 @@ class Recipe(BaseModel):
         pooling: how a text's tokens become one vector: ``mean`` of all, the first one (``cls``), or
             the base's own ``pooler``, if it has one. ``auto`` takes what the base says; of a Hub id
             or a directory ``pooler`` where the checkpoint has one, else ``mean``.
-        loss: ``contrastive`` is half cross-entropy, half supervised contrastive (Khosla et al.
-            2020, section 3); ``auto`` takes it where a class has fewer than 5 training texts on
-            average, else cross-entropy, which is binary for multi-label schemes.
+        loss: ``cross_entropy``, which is binary for multi-label schemes; ``contrastive`` is half of
+            that, half supervised contrastive (Khosla et al. 2020, section 3), for one label a text.
         contrastive_weight: share of the contrastive term, 0 to 1.
         contrastive_temperature: its temperature.
         learning_rate: the highest one, reached after the warm-up; it falls to 0 along a straight
             line. Methods other than LoRA may want another one by magnitudes.
-        epochs: passes over the training texts; ``auto`` takes 36 / sqrt(examples a class), between
-            3 and 20.
+        epochs: passes over the training texts; ``auto`` takes 40 where a class has fewer than 5 of
+            them on average, else 36 / sqrt(texts a class), between 3 and 20.
         batch_size: examples a step.
         warmup: share of steps during which the learning rate rises.
         weight_decay: AdamW's.
@@ -98,7 +95,7 @@ class Recipe(BaseModel):
     peft: dict[str, Any] = Field(default_factory=dict)
     layers: Annotated[int, Field(ge=1)] | Literal["auto", "all"] = "auto"
     pooling: Literal["auto", "mean", "cls", "pooler"] = "auto"
-    loss: Literal["auto", "cross_entropy", "contrastive"] = "auto"
+    loss: Literal["cross_entropy", "contrastive"] = "cross_entropy"
     contrastive_weight: float = Field(0.5, ge=0, le=1)
     contrastive_temperature: float = Field(0.1, gt=0)
     learning_rate: float = Field(1e-3, gt=0)
@@ -134,13 +131,14 @@ class Recipe(BaseModel):
         """Epochs that are meant for so many training texts: fewer the more a class has."""
         if self.epochs != "auto":
             return self.epochs
-        return max(3, min(20, round(36 / math.sqrt(max(1.0, texts / classes)))))
+        if texts < FEW * classes:
+            return EPOCHS_OF_FEW
+        return max(3, min(20, round(36 / math.sqrt(texts / classes))))
 
-    def contrastive_share(self, kind: Kind, texts: int, classes: int) -> float:
-        """The supervised contrastive term's share of the loss, with so many training texts."""
-        few = kind != "multi" and texts < CONTRASTIVE_BELOW * classes
-        meant = few if self.loss == "auto" else self.loss == "contrastive"
-        return self.contrastive_weight if meant else 0.0
+    @property
+    def contrastive_share(self) -> float:
+        """The supervised contrastive term's share of the loss."""
+        return self.contrastive_weight if self.loss == "contrastive" else 0.0
 
     def layers_of(self, base: int) -> int:
         """How many of so many layers of a base are meant to be adapted.
@@ -180,7 +178,7 @@ class Recipe(BaseModel):
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
-    "fast": {"epochs": 2, "loss": "cross_entropy", "base_dropout": 0.0},
+    "fast": {"epochs": 2, "base_dropout": 0.0},
     "seed": {  # every field that has a part in the outcome, so that it stays what it is
         "peft_method": "LORA",
         "layers": "all",

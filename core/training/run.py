@@ -308,9 +308,7 @@ def _classifier(
         multi=scheme.kind == "multi",
         class_weights=_class_weights(prepared) if prepared.balanced else None,
         label_smoothing=recipe.label_smoothing,
-        contrastive=recipe.contrastive_share(
-            scheme.kind, len(prepared.rows["train"]), len(scheme.classes)
-        ),
+        contrastive=recipe.contrastive_share,
         temperature=recipe.contrastive_temperature,
         regulariser=(
             partial(adalora.orthogonality, model) if recipe.peft_method == adalora.METHOD else None

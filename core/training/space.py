@@ -92,7 +92,7 @@ def default_space(recipe: Recipe, prepared: Prepared) -> Space:
         "epochs": Between(max(1, epochs // 2), (3 if few else 2) * epochs),
         "base_dropout": Choice(tuple(dropouts)),
     }
-    if recipe.contrastive_share(prepared.scheme.kind, texts, classes):
+    if recipe.contrastive_share:
         space["contrastive_weight"] = Between(0.0, max(0.9, recipe.contrastive_weight))
     if recipe.peft_method in ("LORA", "DORA"):
         own = recipe.peft_settings()["r"]

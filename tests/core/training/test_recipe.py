@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from adapter_platform.core.errors import RecipeError, UsageError
-from adapter_platform.core.labels import Kind
 from adapter_platform.core.training.recipe import (
     FILE,
     PRESETS,
@@ -199,19 +198,8 @@ def test_windows_overlap_by_half_at_most_and_elsewhere_the_stride_means_nothing(
         make_recipe({"max_length": 16, "long_text": "windows"})
 
 
-@pytest.mark.parametrize(
-    ("settings", "kind", "texts", "share"),
-    [
-        ({}, "single", 49, 0.5),
-        ({}, "single", 50, 0.0),
-        ({}, "hierarchical", 49, 0.5),
-        ({}, "multi", 49, 0.0),
-        ({"contrastive_weight": 0.3}, "single", 30, 0.3),
-        ({"loss": "contrastive"}, "single", 5000, 0.5),
-        ({"loss": "cross_entropy"}, "single", 30, 0.0),
-    ],
-)
-def test_texts_are_contrasted_where_classes_have_few_or_where_it_is_said(
-    settings: dict[str, Any], kind: Kind, texts: int, share: float
-) -> None:
-    assert make_recipe(settings).contrastive_share(kind, texts, classes=10) == share
+def test_texts_are_contrasted_where_it_is_said() -> None:
+    assert make_recipe().contrastive_share == 0.0
+    assert make_recipe({"loss": "contrastive"}).contrastive_share == 0.5
+    weighed = {"loss": "contrastive", "contrastive_weight": 0.3}
+    assert make_recipe(weighed).contrastive_share == 0.3

@@ -379,7 +379,7 @@ def test_a_disk_that_is_full_ends_in_a_sentence(
 
 @pytest.mark.parametrize(
     ("examples", "classes", "epochs"),
-    [(1500, 15, 4), (150, 15, 11), (45, 15, 20), (10, 10, 20), (100_000, 10, 3)],
+    [(1500, 15, 4), (150, 15, 11), (75, 15, 16), (74, 15, 40), (10, 10, 40), (100_000, 10, 3)],
 )
 def test_automatic_epochs_are_fewer_the_more_examples_a_class_has(
     examples: int, classes: int, epochs: int
