@@ -196,7 +196,7 @@ def _check_loss(recipe: Recipe, scheme: LabelScheme) -> None:
     if recipe.loss == "contrastive" and scheme.kind == "multi":
         raise TrainingError(
             "the contrastive loss needs one label a text, and this scheme is multi-label",
-            "use loss = 'cross_entropy'",
+            "use loss = 'auto' or 'cross_entropy'",
         )
 
 

@@ -49,7 +49,8 @@ class Recipe(BaseModel):
             the base's own ``pooler``, if it has one. ``auto`` takes what the base says; of a Hub id
             or a directory ``pooler`` where the checkpoint has one, else ``mean``.
         loss: ``cross_entropy``, which is binary for multi-label schemes; ``contrastive`` is half of
-            that, half supervised contrastive (Khosla et al. 2020, section 3), for one label a text.
+            that, half supervised contrastive (Khosla et al. 2020, section 3), for one label a text;
+            ``auto`` takes ``cross_entropy``.
         contrastive_weight: share of the contrastive term, 0 to 1.
         contrastive_temperature: its temperature.
         learning_rate: the highest one, reached after the warm-up; it falls to 0 along a straight
@@ -95,7 +96,7 @@ class Recipe(BaseModel):
     peft: dict[str, Any] = Field(default_factory=dict)
     layers: Annotated[int, Field(ge=1)] | Literal["auto", "all"] = "auto"
     pooling: Literal["auto", "mean", "cls", "pooler"] = "auto"
-    loss: Literal["cross_entropy", "contrastive"] = "cross_entropy"
+    loss: Literal["auto", "cross_entropy", "contrastive"] = "auto"
     contrastive_weight: float = Field(0.5, ge=0, le=1)
     contrastive_temperature: float = Field(0.1, gt=0)
     learning_rate: float = Field(1e-3, gt=0)
@@ -178,7 +179,7 @@ class Recipe(BaseModel):
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
-    "fast": {"epochs": 2, "base_dropout": 0.0},
+    "fast": {"epochs": 2, "loss": "cross_entropy", "base_dropout": 0.0},
     "seed": {  # every field that has a part in the outcome, so that it stays what it is
         "peft_method": "LORA",
         "layers": "all",
