@@ -1,4 +1,7 @@
-"""Ways of learning a set: ours, and what it has to be better than."""
+"""Ways of learning a set: ours, and what it has to be better than.
+
+The others learn from a set's texts alone; ours reads labels' names too, unless its recipe says not.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -84,9 +88,9 @@ class Task:
         shots = "all" if self.sample.shots is None else self.sample.shots
         return f"{self.sample.name.replace('/', '-')}-{shots}-{self.sample.seed}"
 
-    def prepared(self) -> tuple[Prepared, Workshop]:
-        """The set as training would see it."""
-        options = {"seed": self.sample.seed, **self.settings}
+    def prepared(self, **settings: Any) -> tuple[Prepared, Workshop]:
+        """The set as training would see it, by more settings of the recipe."""
+        options = {"seed": self.sample.seed, **self.settings, **settings}
         request = make_request(
             self.name,
             self.files,
@@ -119,10 +123,14 @@ def published_scores(task: Task, outcome: Outcome, prepared: Prepared) -> Scores
     return Scores(logits, outcome.manifest.calibration)
 
 
-def probe(task: Task) -> Learnt:
-    """Logistic regression on the frozen base's pooled states."""
+def probe(task: Task, *, label_texts: bool = False) -> Learnt:
+    """Logistic regression on the frozen base's pooled states.
+
+    Args:
+        label_texts: whether it learns from labels' names too, as ours does.
+    """
     began = time.perf_counter()
-    prepared, workshop = task.prepared()
+    prepared, workshop = task.prepared(label_texts=label_texts)
     encoder = load_encoder(prepared.base, workshop.device)
     scores = refitted(_states(encoder, prepared, workshop), prepared).scores
     return Learnt(prepared, scores, time.perf_counter() - began)
@@ -131,7 +139,7 @@ def probe(task: Task) -> Learnt:
 def tfidf(task: Task) -> Learnt:
     """Logistic regression on TF-IDF of words and characters."""
     began = time.perf_counter()
-    prepared, _ = task.prepared()
+    prepared, _ = task.prepared(label_texts=False)
     texts = {split: [e.text for e in prepared.examples(split)] for split in PARTS}
     wanted = prepared.wanted
     val, test = tfidf_logits(
@@ -179,7 +187,7 @@ class PlainClassifier(torch.nn.Module):
 def full(task: Task) -> Learnt:
     """Full fine-tuning of the same base by the plain Trainer, dynamic padding, same pooling."""
     began = time.perf_counter()
-    prepared, workshop = task.prepared()
+    prepared, workshop = task.prepared(label_texts=False)
     set_seed(task.sample.seed)
     encoder = load_encoder(prepared.base, workshop.device)
     model = PlainClassifier(encoder.requires_grad_(True), prepared)
@@ -208,7 +216,7 @@ def setfit(task: Task) -> Learnt:
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
     began = time.perf_counter()
-    prepared, _ = task.prepared()
+    prepared, _ = task.prepared(label_texts=False)
     texts = {split: [e.text for e in prepared.examples(split)] for split in PARTS}
     tokens = Transformer(str(prepared.base.path), max_seq_length=prepared.max_length)
     body = SentenceTransformer(
@@ -295,6 +303,7 @@ def _states(encoder: Any, prepared: Prepared, workshop: Workshop) -> dict[str, A
 LEARNERS: Mapping[str, Callable[[Task], Learnt]] = {
     "tfidf": tfidf,
     "probe": probe,
+    "probe-names": partial(probe, label_texts=True),
     "full": full,
     "setfit": setfit,
     "ours": ours,

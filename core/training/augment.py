@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,14 @@ from .splits import Splits, make_splits
 from .typos import mistyped
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from ..examples import Dataset
     from ..labels import LabelScheme
     from .recipe import Recipe
+
+SEAMS = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])")  # between the words of set_alarm, PlayMusic, a/b
+WORD = re.compile(r"[^\W\d_]{3}|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
 def training_splits(dataset: Dataset, recipe: Recipe) -> Splits:
@@ -35,7 +41,9 @@ def training_splits(dataset: Dataset, recipe: Recipe) -> Splits:
     notes = list(splits.notes)
     if recipe.label_texts:
         judged = {normalise(example.text) for example in (*splits.val, *splits.test)}
-        names = [e for e in label_texts(dataset.scheme) if normalise(e.text) not in judged]
+        exemplified = {label for example in train for label in example.labels}
+        names = label_texts(dataset.scheme, exemplified)
+        names = [example for example in names if normalise(example.text) not in judged]
         train += names
         if names:
             notes.append(f"{len(names)} of the training texts are labels' names and descriptions")
@@ -51,14 +59,30 @@ def training_splits(dataset: Dataset, recipe: Recipe) -> Splits:
     return replace(splits, train=tuple(train), notes=tuple(notes))
 
 
-def label_texts(scheme: LabelScheme) -> list[Example]:
-    """Examples out of the scheme itself: each class's names for people, aliases and description."""
+def label_texts(scheme: LabelScheme, exemplified: Collection[str]) -> list[Example]:
+    """Examples out of the scheme itself: each class's names for people, aliases and description.
+
+    A class that has none of these is called by the words of its own name, if it has any and is
+    among the `exemplified`: of a bare name alone nobody would learn a class.
+    """
     found = []
     for label in scheme.labels:
         if label.group:
             continue
         texts = [*label.display.values(), *label.aliases, label.description]
-        for text in dict.fromkeys(text.strip() for text in texts):
-            if text:
-                found.append(Example(text, (label.name,), "train", "label scheme"))
+        texts = list(dict.fromkeys(text.strip() for text in texts if text.strip()))
+        if not texts and label.name in exemplified:
+            texts = [words(label.name)]
+        found += [Example(text, (label.name,), "train", "label scheme") for text in texts if text]
     return found
+
+
+def words(name: str) -> str:
+    """A label's name as people would say it, ``play music`` of ``PlayMusic``; empty for codes.
+
+    Codes are names with a digit, and names without a word of three letters (in Chinese, Japanese
+    and Korean of one).
+    """
+    if any(character.isdigit() for character in name) or not WORD.search(name):
+        return ""
+    return " ".join(part.lower() if part.istitle() else part for part in SEAMS.split(name) if part)

@@ -66,7 +66,8 @@ class Recipe(BaseModel):
         class_weights: ``balanced`` weighs a class by the inverse of its frequency; ``auto`` does so
             where the largest class has more than three times the examples of the smallest.
         label_texts: whether labels' names for people, aliases and descriptions count as training
-            examples of theirs.
+            examples of theirs; of a label that has none of these, the words of its name
+            (``set_alarm``), unless it is a code (``c1``).
         typos: share of the training texts that count once more with a typing error.
         head: ``refit`` starts where the probe ended and is fitted anew by logistic regression on
             the adapted features at the end; ``trained`` starts at random and keeps what was

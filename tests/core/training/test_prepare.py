@@ -31,8 +31,8 @@ def long_texts(path: Path, *, short: int = 0) -> str:
 def test_tokens_a_character_are_taken_from_texts_that_were_read_to_their_end(
     ask: MakeRequest, workshop: Workshop, tmp_path: Path, short: int, density: float
 ) -> None:
-    request = ask(data=long_texts(tmp_path / "long.csv", short=short), max_length=64)
-    prepared = prepare(request, workshop)
+    data = long_texts(tmp_path / "long.csv", short=short)
+    prepared = prepare(ask(data=data, max_length=64, label_texts=False), workshop)
     assert prepared.tokens_per_character == density
     text = "a plain short text"
     (encoded,) = TextEncoder(prepared.base).encode([text], 64)

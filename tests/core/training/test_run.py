@@ -37,7 +37,7 @@ from adapter_platform.core.training.prepare import Quiet, Workshop, prepare
 from adapter_platform.core.training.run import plan, train
 from adapter_platform.plugins.postprocess.abstain import Abstain
 
-from .conftest import TOPICS, MakeRequest, WriteTexts
+from .conftest import TOPICS, MakeRequest, WriteTexts, write_rows
 from .outcomes import TENSORS, Said, adapter_of, assert_same_adapter, tensors
 
 MULTI = {"refund": 10, "delivery": 10, "login": 10, "refund|delivery": 6, "refund|login": 6}
@@ -471,7 +471,8 @@ def test_classes_are_weighed_where_the_largest_has_more_than_three_times_the_sma
     train_texts = write_texts({"refund": most, "delivery": 12, "login": 10})
     others = write_texts(dict.fromkeys(TOPICS, 2), name="others", seed=5)
     data = {"train": train_texts, "val": others, "test": others}
-    assert prepare(ask(data=data, class_weights=setting), workshop).balanced == balanced
+    request = ask(data=data, class_weights=setting, label_texts=False)
+    assert prepare(request, workshop).balanced == balanced
 
 
 def test_weights_let_rare_classes_be_answered(
@@ -530,10 +531,48 @@ def test_names_for_people_count_as_training_texts_unless_they_stand_in_the_test(
     assert len(with_them.rows["train"]) == len(with_them.wanted["train"]) == 26
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("set_alarm", "set alarm"),
+        ("PlayMusic", "play music"),
+        ("data_platform/cleaning", "data platform cleaning"),
+        ("HR-Support", "HR support"),
+        ("数据清洗", "数据清洗"),
+        ("LABEL_0", None),
+        ("c1", None),
+        ("A_B", None),
+    ],
+)
+def test_a_label_that_nothing_else_names_counts_as_a_training_text_by_the_words_of_its_name(
+    ask: MakeRequest, workshop: Workshop, tmp_path: Path, name: str, words: str | None
+) -> None:
+    path = tmp_path / "named.csv"
+    rows = [
+        {"text": f"text {n} of {i}", "label": [name, "c2"][i]} for n in range(12) for i in (0, 1)
+    ]
+    data = write_rows(path, rows)
+    extra = [e for e in prepare(ask(data=data), workshop).splits.train if e.where == "label scheme"]
+    assert [(e.text, e.labels) for e in extra] == ([(words, (name,))] if words else [])
+    without = prepare(ask(data=data, label_texts=False), workshop).splits.train
+    assert not any(e.where == "label scheme" for e in without)
+
+
+def test_a_class_cannot_be_learnt_from_the_words_of_its_name_alone(
+    ask: MakeRequest, workshop: Workshop, write_texts: WriteTexts
+) -> None:
+    scheme = LabelScheme.of("single", [*TOPICS, "complaint"])
+    request = ask(data=write_texts(dict.fromkeys(TOPICS, 8)), request={"scheme": scheme})
+    with pytest.raises(TrainingError, match="'complaint' has no training example"):
+        prepare(request, workshop)
+
+
 def test_a_share_of_the_texts_counts_once_more_with_a_typing_error(
     ask: MakeRequest, workshop: Workshop
 ) -> None:
-    plain, more = (prepare(ask(typos=share), workshop).splits for share in (0.0, 0.5))
+    plain, more = (
+        prepare(ask(typos=share, label_texts=False), workshop).splits for share in (0.0, 0.5)
+    )
     assert more.train[: len(plain.train)] == plain.train
     added = more.train[len(plain.train) :]
     assert len(added) == pytest.approx(len(plain.train) / 2, abs=1)
