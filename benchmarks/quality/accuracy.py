@@ -45,6 +45,10 @@ def main(
     ] = None,
     name: Annotated[str, typer.Option(help="What our recipe is called.")] = "ours",
     base: Annotated[str, typer.Option(help="The base.")] = "multilingual",
+    store: Annotated[
+        Path | None,
+        typer.Option(help="Adapters of the recipe, kept and reused."),
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="torch's threads.")] = os.cpu_count() or 1,
 ) -> None:
     """Learns the data sets by several methods, and says how good each is on the test split."""
@@ -53,14 +57,15 @@ def main(
     from adapter_platform.plugins import open_platform
 
     from .learners import LEARNERS, Task
-    from .sets import sample
+    from .sets import adapters_of, sample
 
     settings = recipe_settings(None, recipe or [], None)
     done = _keys(json_file)
     wanted = [None if n == "all" else int(n) for n in shots or ["all", "10", "3"]]
     scratch = Path(tempfile.mkdtemp(prefix="quality-"))
     try:
-        platform = open_platform(store=scratch / "store", base=base, threads=threads)
+        kept = adapters_of(base, store or scratch / "store")
+        platform = open_platform(store=kept, base=base, threads=threads)
         for set_name, number, seed in _asked(sets, wanted, seeds):
             for kind in method or METHODS:
                 called = name if kind == "ours" else kind
@@ -74,7 +79,7 @@ def main(
                 own = settings if kind == "ours" else {}
                 learnt = LEARNERS[kind](Task(drawn, files, platform, own))
                 for result in _results(learnt, set_name):
-                    seconds = round(learnt.seconds, 1)
+                    seconds = None if learnt.seconds is None else round(learnt.seconds, 1)
                     _append(json_file, {**place, "recipe": own, **result, "seconds": seconds})
     finally:
         shutil.rmtree(scratch)
@@ -116,10 +121,11 @@ def _append(path: Path, line: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as out:
         out.write(json.dumps(line, ensure_ascii=False) + "\n")
+    time = "" if line["seconds"] is None else f", {line['seconds']} s"
     typer.echo(
         f"{line['set']} {line['shots'] or 'all'} seed {line['seed']} {line['method']}"
         f"{' ' + line['part'] if 'part' in line else ''}: "
-        f"{100 * line['value']:.1f} +- {196 * line['error']:.1f}, {line['seconds']} s"
+        f"{100 * line['value']:.1f} +- {196 * line['error']:.1f}{time}"
     )
 
 

@@ -20,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from transformers import Trainer, TrainingArguments, set_seed
 
 from adapter_platform.core.engine.encoder import load_encoder, pad, pooled
+from adapter_platform.core.errors import AdapterNotFound
 from adapter_platform.core.platform import Platform
 from adapter_platform.core.training.judged import Scores, refitted
 from adapter_platform.core.training.linear import tfidf_logits
@@ -32,8 +33,8 @@ from .sets import Sample
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from adapter_platform.core.store.manifest import Manifest
     from adapter_platform.core.training.prepare import Workshop
-    from adapter_platform.core.training.run import Outcome
 
     Logits = Mapping[str, NDArray[np.floating[Any]]]
 
@@ -50,12 +51,12 @@ class Learnt:
 
     Attributes:
         scores: logits on validation and test, calibrated on validation.
-        seconds: of learning, reading of the texts included.
+        seconds: of learning, reading of the texts included; None where it had been learnt before.
     """
 
     prepared: Prepared
     scores: Scores
-    seconds: float
+    seconds: float | None
 
     @property
     def given(self) -> NDArray[np.int64]:
@@ -82,17 +83,11 @@ class Task:
     platform: Platform
     settings: Mapping[str, Any]
 
-    @property
-    def name(self) -> str:
-        """An adapter's."""
-        shots = "all" if self.sample.shots is None else self.sample.shots
-        return f"{self.sample.name.replace('/', '-')}-{shots}-{self.sample.seed}"
-
     def prepared(self, **settings: Any) -> tuple[Prepared, Workshop]:
         """The set as training would see it, by more settings of the recipe."""
         options = {"seed": self.sample.seed, **self.settings, **settings}
         request = make_request(
-            self.name,
+            self.sample.adapter,
             self.files,
             self.platform.registry,
             self.platform.settings.base,
@@ -105,22 +100,29 @@ class Task:
 def ours(task: Task) -> Learnt:
     """The platform's own training, judged through its engine."""
     began = time.perf_counter()
-    outcome = task.platform.train(
-        task.name,
-        task.files,
-        settings={"seed": task.sample.seed, **task.settings},
-        allow_worse=True,
-    )
-    seconds = time.perf_counter() - began
+    settings = {"seed": task.sample.seed, **task.settings}
+    manifest, found = trained(task.platform, task.sample.adapter, task.files, settings)
+    seconds = None if found else time.perf_counter() - began
     prepared, _ = task.prepared()
-    return Learnt(prepared, published_scores(task, outcome, prepared), seconds)
+    return Learnt(prepared, published_scores(task, manifest, prepared), seconds)
 
 
-def published_scores(task: Task, outcome: Outcome, prepared: Prepared) -> Scores:
+def trained(
+    platform: Platform, name: str, files: Mapping[str, str], settings: Mapping[str, Any]
+) -> tuple[Manifest, bool]:
+    """The store's adapter of that name, trained first if it has none; whether it had."""
+    try:
+        return platform.resolve(name).manifest, True
+    except AdapterNotFound:
+        outcome = platform.train(name, files, settings=settings, allow_worse=True)
+        return outcome.manifest, False
+
+
+def published_scores(task: Task, manifest: Manifest, prepared: Prepared) -> Scores:
     """Of validation and test texts, by the adapter that was published, through the engine."""
     texts = {s: [e.text for e in prepared.examples(s)] for s in ("val", "test")}
-    logits = {s: task.platform.logits(texts[s], outcome.manifest.reference) for s in texts}
-    return Scores(logits, outcome.manifest.calibration)
+    logits = {s: task.platform.logits(texts[s], manifest.reference) for s in texts}
+    return Scores(logits, manifest.calibration)
 
 
 def probe(task: Task, *, label_texts: bool = False) -> Learnt:

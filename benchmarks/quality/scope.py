@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..machine import undisturbed
-from .sets import CLINC, OUT, Row, Sample, read
+from .sets import CLINC, OUT, Row, Sample, adapters_of, read
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,7 +48,8 @@ def main(
     seed: Annotated[list[int] | None, typer.Option(help="Seeds; again for more. Else 0.")] = None,
     base: Annotated[str, typer.Option(help="The base.")] = "multilingual",
     store: Annotated[
-        Path | None, typer.Option(help="Adapters are kept here, and those that are here reused.")
+        Path | None,
+        typer.Option(help="Adapters of the recipe, kept and reused."),
     ] = None,
     recipe: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="A setting of the recipe.")
@@ -67,10 +67,11 @@ def main(
 
     names = [f"clinc150/{name}" for name in domain] if domain else CLINC
     with tempfile.TemporaryDirectory(prefix="scope-") as scratch:
-        place = (store or Path(scratch)) / re.sub(r"\W+", "-", base)
+        kept = adapters_of(base, store or Path(scratch, "store"))
         measured: list[dict[str, Any]] = []
-        with open_platform(store=place / "store", base=base, threads=threads) as platform:
-            bench = Bench(platform, place, data, recipe_settings(None, recipe or [], None))
+        with open_platform(store=kept, base=base, threads=threads) as platform:
+            settings = recipe_settings(None, recipe or [], None)
+            bench = Bench(platform, Path(scratch), data, settings)
             for name in names:
                 for drawn in seed or [0]:
                     typer.echo(f"{name}, seed {drawn}", err=True)
@@ -91,13 +92,13 @@ class Bench:
     """Trains adapters, or finds them trained, and measures them.
 
     Args:
-        place: where training data and pooled states are kept.
+        scratch: where training data is written.
         data: the folder of data sets.
         settings: of the recipe.
     """
 
     platform: Platform
-    place: Path
+    scratch: Path
     data: Path
     settings: Mapping[str, Any]
 
@@ -123,8 +124,8 @@ class Bench:
 
         source = self._adapter(what, inside)
         scheme = source.manifest.scheme
-        states = {part: self._states(source, part, of) for part, of in inside.splits.items()}
-        beyond = self._states(source, "out", out)
+        states = {part: self._states(source, of) for part, of in inside.splits.items()}
+        beyond = self._states(source, out)
         wanted = {
             part: np.array(scheme.indices([row["label"] for row in of]))
             for part, of in inside.splits.items()
@@ -154,25 +155,16 @@ class Bench:
             yield {**about, "what": "ECE", "score": how, "value": error}
 
     def _adapter(self, what: str, inside: Sample) -> AdapterSource:
-        from adapter_platform.core.errors import AdapterNotFound
+        from .learners import trained
 
-        name = f"{inside.name.split('/')[1]}-{inside.seed}-{what}"
-        try:
-            return self.platform.resolve(name)
-        except AdapterNotFound:
-            files = inside.write(self.place / name)
-            settings = {"seed": inside.seed, **self.settings}
-            self.platform.train(name, files, settings=settings, allow_worse=True)
-            return self.platform.resolve(name)
+        name = f"{inside.adapter}-near" if what == "near" else inside.adapter
+        files = inside.write(self.scratch / name)
+        trained(self.platform, name, files, {"seed": inside.seed, **self.settings})
+        return self.platform.resolve(name)
 
-    def _states(self, source: AdapterSource, part: str, rows: Sequence[Row]) -> Floats:
-        """``(texts, hidden)``, computed once for an adapter."""
-        file = self.place / "states" / f"{source.content_hash[:16]}-{part}.npy"
-        if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            reference = source.manifest.reference
-            np.save(file, self.platform.pooled([row["text"] for row in rows], reference))
-        return np.asarray(np.load(file))
+    def _states(self, source: AdapterSource, rows: Sequence[Row]) -> Floats:
+        """``(texts, hidden)``."""
+        return self.platform.pooled([row["text"] for row in rows], source.manifest.reference)
 
 
 def load_head(source: AdapterSource) -> Any:

@@ -7,6 +7,7 @@ string, or a list for several) and ``split``.
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,6 +52,11 @@ class Sample:
     shots: int | None
     seed: int
     splits: Mapping[str, Sequence[Row]]
+
+    @property
+    def adapter(self) -> str:
+        """The name of the adapter that learns it."""
+        return f"{self.name.replace('/', '-')}-{self.shots or 'all'}-{self.seed}"
 
     def write(self, folder: Path) -> dict[str, str]:
         """A JSONL file a split; their paths."""
@@ -97,6 +103,11 @@ def sample(data: Path, name: str, shots: int | None = None, seed: int = 0) -> Sa
         for split in ("train", "val"):
             splits[split] = few(splits[split], shots, seed)
     return Sample(name, shots, seed, {split: tuple(rows) for split, rows in splits.items()})
+
+
+def adapters_of(base: str, folder: Path) -> Path:
+    """The store within a folder for adapters of a base, whose names do not say it."""
+    return folder / re.sub(r"\W+", "-", base)
 
 
 def few(rows: Iterable[Row], shots: int, seed: int) -> list[Row]:

@@ -57,14 +57,16 @@ def ours(task: Task) -> tuple[float, Any]:
 
     watch = Stopwatch()
     outcome = task.platform.train(
-        task.name,
+        task.sample.adapter,
         task.files,
         settings={"seed": task.sample.seed, **task.settings},
         allow_worse=True,
         progress=watch,
     )
     prepared, _ = task.prepared()
-    return watch.seconds, Learnt(prepared, published_scores(task, outcome, prepared), watch.seconds)
+    return watch.seconds, Learnt(
+        prepared, published_scores(task, outcome.manifest, prepared), watch.seconds
+    )
 
 
 def plain(task: Task) -> tuple[float, Any]:

@@ -108,6 +108,31 @@ def test_a_mean_stands_only_where_every_set_has_been_measured() -> None:
     assert "70.0" in lines["banking"]
 
 
+def test_adapters_that_are_kept_are_judged_again_rather_than_trained_again(
+    data: Path, tiny_base: Path, tmp_path: Path, private_home: Path
+) -> None:
+    from benchmarks.quality import accuracy
+
+    rows = []
+    for name in ("first.jsonl", "second.jsonl"):
+        accuracy.main(
+            data,
+            tmp_path / name,
+            sets=["clinc150/bank"],
+            shots=["3"],
+            seeds=1,
+            method=["ours"],
+            recipe=["epochs=1"],
+            base=str(tiny_base),
+            store=tmp_path / "kept",
+            threads=1,
+        )
+        rows.append(json.loads((tmp_path / name).read_text(encoding="utf-8")))
+    assert rows[0].pop("seconds") > 0
+    assert rows[1].pop("seconds") is None
+    assert rows[0] == rows[1]
+
+
 def test_the_two_trainings_that_are_timed_are_of_the_same_texts_and_both_are_judged(
     data: Path, tiny_base: Path, tmp_path: Path, private_home: Path
 ) -> None:
@@ -130,7 +155,7 @@ def test_the_two_trainings_that_are_timed_are_of_the_same_texts_and_both_are_jud
     assert "the plain Trainer" in shown.stdout
     found = json.loads(target.read_text(encoding="utf-8"))
     assert f"{found['ratio']:.2f} times as fast" in shown.stdout
-    assert found["examples"] == 2 * 16  # two epochs
+    assert found["examples"] == 2 * (16 + 2)  # two epochs, of the labels' names too
     for name in ("ours", "plain"):
         assert len(found["seconds"][name]) == len(found["accuracy"][name]) == 2
         assert min(found["seconds"][name]) > 0
