@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from .asked import Asked, check_texts, parts
 from .bases import Base, check_base
 from .engine.protocol import Answer, Row
 from .engine.resident import Residents
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .asked import Asked, Open
+    from .asked import Open
     from .engine.pool import BasePool
     from .registry import Listener, Registry
     from .routing.router import Routed, Router
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float32]
 
+CHUNK = 1024  # texts in memory at once, with their tokens and logits
 CHAINS = 1024  # post-processing chains kept
 AHEAD = 1  # batches of a stream that are ready for the engine while it runs another
 
@@ -110,7 +113,7 @@ class Answering:
         return self._read(self._run(self._prepare(asked, location, engine), engine))
 
     def stream(
-        self, parts: Iterable[Sequence[Asked | Open]], location: str | None, engine: str
+        self, asked: Iterable[Sequence[Asked | Open]], location: str | None, engine: str
     ) -> Generator[list[Prediction]]:
         """Each part's predictions, in order; a part is a batch, told to the listener once.
 
@@ -127,7 +130,7 @@ class Answering:
         with ThreadPoolExecutor(1, "stream") as runner:
             try:
                 failure: Exception | None = None
-                remaining = iter(parts)
+                remaining = iter(asked)
                 while True:
                     try:
                         batch = self._prepare(next(remaining), location, engine)
@@ -147,13 +150,21 @@ class Answering:
                 for future in running:
                     future.cancel()
 
-    def answers(self, asked: Sequence[Asked], location: str | None, engine: str) -> list[Answer]:
-        """Logits before calibration, and pooled states, for each text, in their order.
+    def answers(
+        self, texts: Sequence[str], source: AdapterSource, location: str | None, engine: str
+    ) -> list[Answer]:
+        """An adapter's logits before calibration, and pooled states, for each text, in their order.
 
         Raises:
+            UsageError: what is no text is among them.
             as `predictions`.
         """
-        return self._run(self._encode(asked, location), engine).answers
+        asked = [Asked(text, source) for text in check_texts(texts)]
+        return [
+            answer
+            for part in parts(asked, CHUNK)
+            for answer in self._run(self._encode(part, location), engine).answers
+        ]
 
     def _prepare(self, asked: Sequence[Asked | Open], location: str | None, engine: str) -> Batch:
         """The batch, once it is known who answers what, and that the predictions can be made."""
@@ -239,6 +250,13 @@ class Answering:
 
     def _scope(self, source: AdapterSource) -> Scope | None:
         return self._scopes.get(source)[0] if has_scope(source.manifest) else None
+
+
+def one_by_one(batches: Generator[list[Prediction]]) -> Iterator[Prediction]:
+    """A stream's predictions; whoever leaves them ends the stream too."""
+    with closing(batches):
+        for batch in batches:
+            yield from batch
 
 
 def mean_answer(answers: Sequence[Answer], windows: Sequence[tuple[int, ...]]) -> Answer:

@@ -5,17 +5,14 @@ Importing this imports no torch; training does, and classification once there is
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
-from .answers import Answering
-from .asked import Asked, Candidates, Names, check_text, check_texts, pair, parts
+from .answers import CHUNK, Answering, one_by_one
+from .asked import Candidates, Names, check_text, check_texts, pair, parts
 from .bases import Bases
 from .engine.choice import ColdStart, Engines, check_engine
 from .engine.pool import BasePool
@@ -49,7 +46,6 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float32]
 
 SCOPES = 4  # of the room for adapters their scopes get one in so many; they are smaller
-CHUNK = 1024  # texts in memory at once, with their tokens and logits
 
 
 class Platform:
@@ -199,7 +195,7 @@ class Platform:
             raise UsageError(f"a chunk cannot hold {chunk} texts")
         names = self._names()
         asked = (names.asked(check_text(text), name) for text, name in pairs)
-        return _each(self._answering.stream(parts(asked, chunk), base, wanted))
+        return one_by_one(self._answering.stream(parts(asked, chunk), base, wanted))
 
     def classify_batches(
         self,
@@ -237,11 +233,7 @@ class Platform:
         Raises:
             as `classify`.
         """
-        import numpy as np
-
-        source = self.resolve(adapter)
-        rows = [answer.logits for answer in self._answers(texts, source, base)]
-        return np.array(rows, np.float32).reshape(-1, len(source.manifest.scheme.classes))
+        return self._logits(self.resolve(adapter), texts, base)
 
     def pooled(
         self, texts: Sequence[str], adapter: str | None = None, *, base: str | None = None
@@ -257,13 +249,16 @@ class Platform:
         rows = [answer.pooled for answer in self._answers(texts, source, base)]
         return np.array(rows, np.float32).reshape(-1, source.manifest.base.hidden_size)
 
+    def _logits(self, source: AdapterSource, texts: Sequence[str], base: str | None) -> FloatArray:
+        import numpy as np
+
+        rows = [answer.logits for answer in self._answers(texts, source, base)]
+        return np.array(rows, np.float32).reshape(-1, len(source.manifest.scheme.classes))
+
     def _answers(
         self, texts: Sequence[str], source: AdapterSource, base: str | None
     ) -> list[Answer]:
-        wanted = check_engine(self.settings.engine)
-        asked = [Asked(text, source) for text in check_texts(texts)]
-        answered = (self._answering.answers(part, base, wanted) for part in parts(asked, CHUNK))
-        return list(chain.from_iterable(answered))
+        return self._answering.answers(texts, source, base, check_engine(self.settings.engine))
 
     def _names(self) -> Names:
         return Names(self.store, self.settings.default_adapter)
@@ -288,11 +283,9 @@ class Platform:
         Raises:
             PlatformError: something is not fit for it; nothing was published.
         """
-        from .training.prepare import Quiet
         from .training.run import train
 
-        request = self._request(name, data, options)
-        return train(request, self._workshop(), progress or Quiet())
+        return train(self._request(name, data, options), self._workshop(), _told(progress))
 
     def plan_training(
         self, name: str, data: Data | None = None, **options: Unpack[TrainingOptions]
@@ -330,13 +323,12 @@ class Platform:
         Raises:
             PlatformError: something is not fit for it, Optuna is missing, or no trial was trained.
         """
-        from .training.prepare import Quiet
         from .training.tuning import tune
 
         return tune(
             self._request(name, data, options),
             self._workshop(),
-            progress or Quiet(),
+            _told(progress),
             trials=trials,
             timeout=timeout,
             space=None if space is None else Path(space),
@@ -369,12 +361,11 @@ class Platform:
             PlatformError: the adapter is damaged, or its base is not here.
         """
         from .training.judge import texts_to_judge
-        from .training.prepare import Quiet
         from .training.profiling import add_profile
 
         source = self.resolve(adapter)
         texts = texts_to_judge(source, self.registry, data=data, columns=columns, split="train")
-        return add_profile(source, texts.examples, base, self._workshop(), progress or Quiet())
+        return add_profile(source, texts.examples, base, self._workshop(), _told(progress))
 
     def evaluate(
         self,
@@ -399,12 +390,10 @@ class Platform:
         Raises:
             DataError: there are no texts to judge by.
         """
-        from .training.judge import judge, texts_to_judge
+        from .training.judge import judge
 
-        source = self.resolve(adapter)
-        judging = texts_to_judge(source, self.registry, data=data, columns=columns, split=split)
-        logits = self.logits(judging.texts, source.manifest.reference, base=base)
-        return judge(source, judging, logits)
+        source, ask = self.resolve(adapter), partial(self._logits, base=base)
+        return judge(source, self.registry, ask, data=data, columns=columns, split=split)
 
     def compare(
         self,
@@ -426,18 +415,12 @@ class Platform:
             UsageError: they are one, or have different labels.
             DataError: there are no texts to judge by, or one was trained on some of them.
         """
-        from .training.compare import check_comparable, compare, texts_to_compare_by
+        from .training.compare import compare_by_data
 
-        one, other = self.resolve(a), self.resolve(b)
-        check_comparable(one, other)
-        judging = texts_to_compare_by(
-            one, other, self.registry, data=data, columns=columns, split=split
+        one, other, ask = self.resolve(a), self.resolve(b), partial(self._logits, base=base)
+        return compare_by_data(
+            one, other, self.registry, ask, data=data, columns=columns, split=split
         )
-        texts = judging.texts
-        first, second = (
-            self.logits(texts, source.manifest.reference, base=base) for source in (one, other)
-        )
-        return compare((one, other), judging, (first, second))
 
     def import_adapter(
         self,
@@ -554,12 +537,9 @@ class Platform:
             BaseUnavailable: the base is not here.
         """
         from .care.label_errors import find_label_errors
-        from .training.prepare import Quiet
-        from .training.recipe import make_recipe
 
-        resolved = self.bases.resolve(base or self.settings.base)
-        length = max_length or make_recipe().max_length
-        return find_label_errors(dataset, resolved, length, self._workshop(), progress or Quiet())
+        judge = self.bases.resolve(base or self.settings.base)
+        return find_label_errors(dataset, judge, max_length, self._workshop(), _told(progress))
 
     def suggest(
         self,
@@ -587,46 +567,36 @@ class Platform:
             DataError: no text is left to choose from.
             PlatformError: the adapter or its base cannot be used.
         """
-        from .care.suggest import domain_texts, suggest_by_adapter, suggest_typical
-        from .training.prepare import Quiet
-        from .training.recipe import make_recipe
+        from .care.suggest import suggest_by_adapter, suggest_typical
 
         if count < 1:
             raise UsageError(f"{count} texts cannot be suggested")
-        asked = check_texts(texts)
-        told = progress or Quiet()
+        asked, told = check_texts(texts), _told(progress)
         if adapter is None:
             return suggest_typical(
                 asked,
                 labelled or (),
                 count,
                 base=self.bases.resolve(base or self.settings.base),
-                max_length=make_recipe().max_length,
                 workshop=self._workshop(),
                 progress=told,
             )
-        manifest = self.resolve(adapter).manifest
-        own, _ = self.bases.for_adapter(manifest, base)
-        notes: tuple[str, ...] = ()
-        if labelled is None:
-            labelled, notes = domain_texts(manifest.name, self.registry)
-        found = suggest_by_adapter(
+        return suggest_by_adapter(
             asked,
             labelled,
             count,
-            manifest=manifest,
-            judge=lambda part: self.logits(part, manifest.reference, base=base),
-            base=own,
+            source=self.resolve(adapter),
+            ask=partial(self._logits, base=base),
+            location=base,
             workshop=self._workshop(),
             progress=told,
         )
-        return replace(found, notes=(*notes, *found.notes))
 
     def _request(self, name: str, data: Data | None, options: TrainingOptions) -> TrainingRequest:
         from .training.requests import make_request
 
-        trackers = [name.strip() for name in self.settings.report_to.split(",") if name.strip()]
-        return make_request(name, data, self.registry, self.settings.base, trackers, **options)
+        base, trackers = self.settings.base, self.settings.trackers
+        return make_request(name, data, self.registry, base, trackers, **options)
 
     def _workshop(self) -> Workshop:
         from .training.prepare import open_workshop
@@ -634,8 +604,7 @@ class Platform:
         return open_workshop(self.settings, self.store, self.bases, self.registry, self.listener)
 
 
-def _each(batches: Generator[list[Prediction]]) -> Iterator[Prediction]:
-    """The batches' predictions one by one; whoever leaves them ends the batches too."""
-    with closing(batches):
-        for batch in batches:
-            yield from batch
+def _told(progress: Progress | None) -> Progress:
+    from .training.prepare import Quiet
+
+    return progress or Quiet()

@@ -99,6 +99,16 @@ class Settings(BaseSettings):
     strict_plugins: bool = False
     report_to: str = ""
 
+    @property
+    def allowed_plugins(self) -> set[str] | None:
+        """The names in `load_plugins`; None: all are."""
+        return None if self.load_plugins is None else set(_names(self.load_plugins))
+
+    @property
+    def trackers(self) -> list[str]:
+        """The names in `report_to`."""
+        return _names(self.report_to)
+
     @field_validator("device")
     @classmethod
     def _check_device(cls, device: str) -> str:
@@ -131,6 +141,10 @@ class Settings(BaseSettings):
         """Arguments over environment over `platform.toml`."""
         file = TomlConfigSettingsSource(settings_cls, Path(FILE))
         return (init_settings, _Environment(settings_cls), file)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 class _Environment(EnvSettingsSource):

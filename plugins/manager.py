@@ -170,7 +170,7 @@ class Plugins:
     def _find(self, settings: Settings, given: Mapping[str, object]) -> None:
         for candidate in (*discovery.built_in(), *discovery.given(given)):
             self._load(candidate)
-        allowed = _allow_list(settings.load_plugins)
+        allowed = settings.allowed_plugins
         for candidate in self._strangers(settings.plugins_dir):
             if allowed is None or candidate.name in allowed:
                 self._load(candidate)
@@ -324,10 +324,6 @@ class Plugins:
 
 class _Fatal(PluginError):
     """A failure under `strict_plugins`, which no guard holds back."""
-
-
-def _allow_list(text: str | None) -> set[str] | None:
-    return None if text is None else {name.strip() for name in text.split(",") if name.strip()}
 
 
 def _implemented(manager: pluggy.PluginManager, value: object) -> dict[str, bool]:

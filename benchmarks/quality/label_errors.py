@@ -7,7 +7,6 @@ each of them all texts of the domain are judged.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..machine import facts, undisturbed
+from .document import JsonFile, present
 from .draws import over_draws, told
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def main(
     base: Annotated[str | None, typer.Option(help="The base that judges.")] = None,
     share: Annotated[float, typer.Option(help="Of labels that are put wrong.")] = 0.05,
     seeds: Annotated[int, typer.Option(min=1, help="Draws of which.")] = 5,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures.")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Put labels wrong, look for them, and print the mean over the draws."""
     undisturbed()
@@ -73,10 +73,7 @@ def main(
             "domains": measured,
             "machine": facts(torch.get_num_threads()),
         }
-    for line in lines(document):
-        typer.echo(line)
-    if json_file is not None:
-        json_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    present(document, lines, json_file)
 
 
 def summary(draws: Sequence[Mapping[str, float]]) -> dict[str, Any]:

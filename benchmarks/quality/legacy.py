@@ -23,6 +23,7 @@ from adapter_platform.core.engine.encoder import building_quietly
 from adapter_platform.plugins.testing.bases import make_tiny_base
 
 from ..machine import facts, undisturbed
+from .document import JsonFile, present
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -177,7 +178,7 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def main(
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures.")] = None,
+    json_file: JsonFile = None,
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="START", help="Checkpoints; else all.")
     ] = None,
@@ -201,10 +202,7 @@ def main(
             old = OldModel(base, rank, alpha, spread=0.3 if tiny else 0.03)
             found += [{"checkpoint": name, **line} for line in measured(base, old, scratch)]
     document = {"lines": found, "machine": facts(torch.get_num_threads())}
-    for line in lines(document):
-        typer.echo(line)
-    if json_file is not None:
-        json_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    present(document, lines, json_file)
     if any(line["ratio"] > MUST for line in found):
         raise typer.Exit(1)
 

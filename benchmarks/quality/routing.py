@@ -11,7 +11,6 @@ the time is measured that a choice among so many made-up adapters takes, beside 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +21,7 @@ import numpy as np
 import typer
 
 from ..machine import undisturbed
+from .document import JsonFile, present
 from .sets import CLINC, OUT, read
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def main(
     data: Annotated[Path, typer.Argument(help="The folder that holds clinc150/.")],
     base: Annotated[str, typer.Option(help="The base.")] = "multilingual",
     reject: Annotated[float, typer.Option(help="PLATFORM_ROUTE_REJECT.")] = 0.02,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures.")] = None,
+    json_file: JsonFile = None,
     crowd: Annotated[int, typer.Option(help="Time a choice among so many adapters.")] = 0,
 ) -> None:
     """Measures routing over the ten domains of clinc150 and its out-of-scope texts."""
@@ -73,11 +73,8 @@ def main(
         "outside": len(outside),
         "figures": found,
     }
-    for line in lines(document):
-        print(line)
+    present(document, lines, json_file)
     print(f"{perf_counter() - began:.0f} s")
-    if json_file is not None:
-        json_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 def lines(document: Mapping[str, Any]) -> Iterator[str]:

@@ -11,7 +11,6 @@ learnt. Accuracy is that of the test texts, by the head that each ends with.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -25,6 +24,7 @@ import typer
 
 from ..machine import facts, undisturbed
 from ..timing import bootstrap
+from .document import JsonFile, present
 
 if TYPE_CHECKING:
     from .learners import Task
@@ -124,7 +124,7 @@ def main(
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="A setting of both recipes.")
     ] = None,
     must: Annotated[float, typer.Option(help="The ratio that is called for.")] = MUST,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures.")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Trains the two in turns; exit code 1 where ours is not fast enough."""
     undisturbed()
@@ -174,10 +174,7 @@ def main(
         "must": must,
         "machine": facts(threads),
     }
-    for line in lines(document):
-        typer.echo(line)
-    if json_file is not None:
-        json_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    present(document, lines, json_file)
     if ratio < must:
         raise typer.Exit(1)
 

@@ -9,7 +9,6 @@ draws; a gain's is of the differences draw by draw. The test texts are the same 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..machine import facts, undisturbed
+from .document import JsonFile, present
 from .draws import over_draws, told
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def main(
     each: Annotated[int, typer.Option(min=1, help="Labelled texts of a class, to begin with.")] = 3,
     added: Annotated[int, typer.Option(min=1, help="Texts that are added.")] = 45,
     seeds: Annotated[int, typer.Option(min=1, help="Draws of the first texts.")] = 5,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures.")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Add texts by suggestion and at random, and print the probe's test accuracy."""
     undisturbed()
@@ -83,10 +83,7 @@ def main(
             "domains": measured,
             "machine": facts(torch.get_num_threads()),
         }
-    for line in lines(document):
-        typer.echo(line)
-    if json_file is not None:
-        json_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    present(document, lines, json_file)
 
 
 def summary(draws: Sequence[Mapping[str, float]]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from . import label_errors, routing, scope, speed, suggest
+from .document import show
 from .sets import CLINC, FEW_SHOT
 
 METHODS = {"tfidf": "TF-IDF", "probe": "probe", "setfit": "SetFit", "full": "fine-tuning"}
@@ -109,8 +110,7 @@ def show_accuracy(file: Kept) -> None:
 @app.command("routing")
 def show_routing(file: Kept) -> None:
     """How often ``--adapter auto`` is right, with 95 % intervals."""
-    for line in routing.lines(json.loads(file.read_text(encoding="utf-8"))):
-        typer.echo(line)
+    show(file, routing.lines)
 
 
 @app.command("scope")
@@ -123,8 +123,7 @@ def show_scope(file: Kept) -> None:
 @app.command("speed")
 def show_speed(file: Kept) -> None:
     """How fast a training is beside the plain Trainer."""
-    for line in speed.lines(json.loads(file.read_text(encoding="utf-8"))):
-        typer.echo(line)
+    show(file, speed.lines)
 
 
 @app.command("legacy")
@@ -132,22 +131,19 @@ def show_legacy(file: Kept) -> None:
     """How near imported checkpoints of hand-written LoRA are to the old model's answers."""
     from . import legacy  # brings torch
 
-    for line in legacy.lines(json.loads(file.read_text(encoding="utf-8"))):
-        typer.echo(line)
+    show(file, legacy.lines)
 
 
 @app.command("label-errors")
 def show_label_errors(file: Kept) -> None:
     """How many wrong labels are found, and how many of those found are wrong."""
-    for line in label_errors.lines(json.loads(file.read_text(encoding="utf-8"))):
-        typer.echo(line)
+    show(file, label_errors.lines)
 
 
 @app.command("suggest")
 def show_suggest(file: Kept) -> None:
     """What texts that are suggested are worth beside as many drawn at random."""
-    for line in suggest.lines(json.loads(file.read_text(encoding="utf-8"))):
-        typer.echo(line)
+    show(file, suggest.lines)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from ..errors import DataError
 from ..labels import LabelScheme
 from ..tokens import TextEncoder
 from ..training.linear import fit_temperature, targets
+from ..training.recipe import make_recipe
 from .folds import deal, out_of_fold_logits
 from .frozen import frozen_features
 from .reading import why_unreadable
@@ -77,19 +78,21 @@ class LabelErrors:
 
 
 def find_label_errors(
-    dataset: Dataset, base: Base, max_length: int, workshop: Workshop, progress: Progress
+    dataset: Dataset, base: Base, max_length: int | None, workshop: Workshop, progress: Progress
 ) -> LabelErrors:
     """Labels of the data set that a probe on the frozen base, fitted without them, contradicts.
 
     Texts that the base cannot read are left out of it.
 
     Args:
-        max_length: tokens that are read of a text, special tokens included.
+        max_length: tokens that are read of a text, special tokens included; None: the recipe's
+            default.
 
     Raises:
         DataError: there are not two labels with two texts each.
     """
-    encoded = TextEncoder(base).encode([e.text for e in dataset.examples], max_length)
+    limit = max_length or make_recipe().max_length
+    encoded = TextEncoder(base).encode([e.text for e in dataset.examples], limit)
     read = [
         (example, row.ids)
         for example, row in zip(dataset.examples, encoded, strict=True)

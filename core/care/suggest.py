@@ -3,7 +3,7 @@ such as the adapter is unsure about."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from ..data.near import near_duplicates, normalise
 from ..errors import DataError
 from ..examples import load_examples
 from ..tokens import TextEncoder
+from ..training.recipe import make_recipe
 from . import choosing
 from .frozen import frozen_features
 from .reading import why_unreadable
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 
     from ..bases import Base
     from ..registry import Registry
-    from ..store.manifest import Manifest
+    from ..store.source import AdapterSource
+    from ..training.judge import Ask
     from ..training.prepare import Progress, Workshop
 
     Floats = NDArray[np.floating[Any]]
-    Judge = Callable[[Sequence[str]], NDArray[np.float32]]
 
 ANSWERING = "asking the adapter"
 CHUNK = 512  # texts that are answered together
@@ -86,29 +87,34 @@ def domain_texts(name: str, registry: Registry) -> tuple[list[str], tuple[str, .
 
 def suggest_by_adapter(
     texts: Sequence[str],
-    labelled: Sequence[str],
+    labelled: Sequence[str] | None,
     count: int,
     *,
-    manifest: Manifest,
-    judge: Judge,
-    base: Base,
+    source: AdapterSource,
+    ask: Ask,
+    location: str | None,
     workshop: Workshop,
     progress: Progress,
 ) -> Suggestions:
     """Texts that the adapter is unsure about and that differ (`choosing.uncertain_and_diverse`).
 
     Args:
-        labelled: texts that need no label, such as those that the adapter was made from.
-        judge: the adapter's logits ``(texts, classes)`` for texts.
-        base: the adapter's own.
+        labelled: texts that need no label; None: those of the domain under the adapter's name.
+        location: where the adapter's own base lies, if not where its id says.
 
     Raises:
         DataError: nothing is left to choose from.
+        PlatformError: the adapter's base is not here.
     """
+    manifest = source.manifest
+    base, _ = workshop.bases.for_adapter(manifest, location)
     left = _Left(texts)
+    if labelled is None:
+        labelled, notes = domain_texts(manifest.name, workshop.registry)
+        left.notes += notes
     left.drop_repeated(labelled)
     rows = left.drop_unreadable(base, manifest.max_length)
-    probabilities = _probabilities(left.texts(), manifest, judge, progress)
+    probabilities = _probabilities(left.texts(), source, ask, progress)
     unsure = choosing.uncertainty(manifest.scheme, probabilities, manifest.calibration.thresholds)
     answers = dict(zip(left.positions, zip(probabilities, unsure, strict=True), strict=True))
 
@@ -153,19 +159,20 @@ def suggest_typical(
     count: int,
     *,
     base: Base,
-    max_length: int,
     workshop: Workshop,
     progress: Progress,
 ) -> Suggestions:
     """Texts that are typical of what is not labelled yet (`choosing.typical`), without an adapter.
 
+    As much is read of each as the recipe's default lets an adapter read.
+
     Args:
         labelled: texts that have their labels.
-        max_length: tokens that are read of a text, special tokens included.
 
     Raises:
         DataError: nothing is left to choose from.
     """
+    max_length = make_recipe().max_length
     left = _Left(texts)
     left.drop_repeated(labelled)
     rows = left.drop_unreadable(base, max_length)
@@ -274,12 +281,13 @@ def _drawn(total: int, count: int) -> list[int]:
 
 
 def _probabilities(
-    texts: Sequence[str], manifest: Manifest, judge: Judge, progress: Progress
+    texts: Sequence[str], source: AdapterSource, ask: Ask, progress: Progress
 ) -> Floats:
     """Calibrated ``(texts, classes)``."""
+    manifest = source.manifest
     progress.advance(0, len(texts), ANSWERING)
     parts = []
     for start in range(0, len(texts), CHUNK):
-        parts.append(judge(texts[start : start + CHUNK]))
+        parts.append(ask(source, texts[start : start + CHUNK]))
         progress.advance(min(start + CHUNK, len(texts)), len(texts), ANSWERING)
     return manifest.scheme.probabilities(np.concatenate(parts), manifest.calibration.temperature)

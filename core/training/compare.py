@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..labels import LabelScheme
     from ..registry import Registry
     from ..store.source import AdapterSource
-    from .judge import Judging
+    from .judge import Ask, Judging
     from .requests import Data
     from .verdicts import Figures, Floats
 
@@ -97,6 +97,27 @@ class Comparison(TypedDict):
     figures: dict[str, Compared]
     mcnemar: McNemar
     differ: list[Difference]
+
+
+def compare_by_data(
+    a: AdapterSource,
+    b: AdapterSource,
+    registry: Registry,
+    ask: Ask,
+    *,
+    data: Data | None = None,
+    columns: Mapping[str, str] | None = None,
+    split: str = "test",
+) -> Comparison:
+    """Asks both, and compares what they say.
+
+    Raises:
+        UsageError: they are one, or have different labels.
+        as `texts_to_compare_by`.
+    """
+    check_comparable(a, b)
+    judging = texts_to_compare_by(a, b, registry, data=data, columns=columns, split=split)
+    return compare((a, b), judging, (ask(a, judging.texts), ask(b, judging.texts)))
 
 
 def check_comparable(a: AdapterSource, b: AdapterSource) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from ..store.source import AdapterSource
     from .requests import Data
 
+    Ask = Callable[[AdapterSource, Sequence[str]], NDArray[np.float32]]
+    """An adapter's logits ``(texts, classes)``, before calibration."""
+
 
 @dataclass(frozen=True, slots=True)
 class Judging:
@@ -44,12 +47,25 @@ class Judging:
         return [example.text for example in self.examples]
 
 
-def judge(source: AdapterSource, judging: Judging, logits: NDArray[np.float32]) -> dict[str, Any]:
-    """What `evaluate` says of an adapter's logits ``(texts, classes)``.
+def judge(
+    source: AdapterSource,
+    registry: Registry,
+    ask: Ask,
+    *,
+    data: Data | None = None,
+    columns: Mapping[str, str] | None = None,
+    split: str = "test",
+) -> dict[str, Any]:
+    """What `evaluate` says of an adapter's answers to the texts that judge it (`texts_to_judge`).
 
     ``split`` is the part of the data that the texts are, or None for all of it. On validation and
     test texts of the very data that the adapter was made from, ``baselines`` from its report too.
+
+    Raises:
+        as `texts_to_judge`.
     """
+    judging = texts_to_judge(source, registry, data=data, columns=columns, split=split)
+    logits = ask(source, judging.texts)
     manifest = source.manifest
     probabilities = manifest.scheme.probabilities(logits, manifest.calibration.temperature)
     found: dict[str, Any] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,26 @@ def test_a_training_that_is_too_slow_is_an_error(
             must=1000.0,
         )
     assert left.value.exit_code == 1
+
+
+def test_a_document_is_shown_when_it_is_measured_as_it_is_when_it_was_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from benchmarks.quality.document import present, show
+
+    def lines(document: Mapping[str, Any]) -> Iterator[str]:
+        for name, value in document.items():
+            yield f"{name}: {value:.2f}"
+
+    document, target = {"one": 0.125, "two": 2.0}, tmp_path / "kept.json"
+    present(document, lines, None)
+    assert not list(tmp_path.iterdir())
+    measured = capsys.readouterr().out
+    present(document, lines, target)
+    assert target.read_text(encoding="utf-8") == '{\n  "one": 0.125,\n  "two": 2.0\n}\n'
+    assert capsys.readouterr().out == measured == "one: 0.12\ntwo: 2.00\n"
+    show(target, lines)
+    assert capsys.readouterr().out == measured
 
 
 def test_kept_figures_are_shown_as_they_were_measured(tmp_path: Path) -> None:

@@ -94,6 +94,15 @@ def test_an_empty_allow_list_is_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings().load_plugins == ""
 
 
+def test_names_in_a_list_stand_between_commas_with_or_without_spaces() -> None:
+    assert load_settings().trackers == []
+    assert load_settings().allowed_plugins is None
+    listed = " acme, ,beta,"
+    assert load_settings(report_to=listed).trackers == ["acme", "beta"]
+    assert load_settings(load_plugins=listed).allowed_plugins == {"acme", "beta"}
+    assert load_settings(load_plugins="").allowed_plugins == set()
+
+
 @pytest.mark.parametrize("empty", ["", "  "])
 @pytest.mark.parametrize("name", ["store", "cache", "plugins_dir"])
 def test_an_empty_path_is_refused_and_not_the_working_directory(name: str, empty: str) -> None:
