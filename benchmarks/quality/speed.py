@@ -91,7 +91,7 @@ def plain(task: Task) -> tuple[float, Any]:
         epochs=prepared.epochs,
         rate=recipe.learning_rate,
         seed=task.sample.seed,
-        batch_size=recipe.batch_size,
+        batch_size=prepared.batch_size,
     )
     seconds = time.perf_counter() - began
     return seconds, Learnt(prepared, model.scores(prepared, workshop), seconds)

@@ -94,7 +94,7 @@ class Prepared:
         wanted: targets by split (`linear.targets`).
         base: the resolved base; `pooling` what the head will read.
         max_length: tokens that the adapter reads of a text, special tokens included.
-        epochs, steps: how long the training is.
+        epochs, batch_size, steps: how long the training is.
         balanced: whether classes are weighed.
         tokens_per_character: the 99th percentile of the training texts that were read to their end;
             0 where none was.
@@ -109,6 +109,7 @@ class Prepared:
     wanted: Mapping[str, NDArray[np.int64]]
     max_length: int
     epochs: int
+    batch_size: int
     steps: int
     balanced: bool
     tokens_per_character: float
@@ -150,7 +151,7 @@ def prepare(request: TrainingRequest, workshop: Workshop) -> Prepared:
         split: targets(getattr(splits, split), dataset.scheme) for split in SPLITS
     }
     counts = _class_counts(dataset.scheme, wanted["train"])
-    epochs = recipe.epochs_for(len(texts["train"]), len(dataset.scheme.classes))
+    epochs, batch_size, steps = _pace(recipe, len(texts["train"]), len(dataset.scheme.classes))
     return Prepared(
         dataset=dataset,
         splits=splits,
@@ -160,7 +161,8 @@ def prepare(request: TrainingRequest, workshop: Workshop) -> Prepared:
         wanted=wanted,
         max_length=max_length,
         epochs=epochs,
-        steps=epochs * math.ceil(len(texts["train"]) / recipe.batch_size),
+        batch_size=batch_size,
+        steps=steps,
         balanced=_is_balanced(recipe, dataset.scheme, counts),
         tokens_per_character=_density(texts["train"], encoded["train"]),
         notes=(
@@ -183,13 +185,20 @@ def again(prepared: Prepared, recipe: Recipe) -> Prepared:
     """The same texts for another recipe that is alike in `reading`. Raises as `prepare` does."""
     scheme, wanted = prepared.scheme, prepared.wanted["train"]
     _check_loss(recipe, scheme)
-    epochs = recipe.epochs_for(len(wanted), len(scheme.classes))
+    epochs, batch_size, steps = _pace(recipe, len(wanted), len(scheme.classes))
     return replace(
         prepared,
         epochs=epochs,
-        steps=epochs * math.ceil(len(wanted) / recipe.batch_size),
+        batch_size=batch_size,
+        steps=steps,
         balanced=_is_balanced(recipe, scheme, _class_counts(scheme, wanted)),
     )
+
+
+def _pace(recipe: Recipe, texts: int, classes: int) -> tuple[int, int, int]:
+    """Epochs, examples a step, and steps in all."""
+    epochs, batch_size = recipe.epochs_for(texts, classes), recipe.batch_for(texts, classes)
+    return epochs, batch_size, epochs * math.ceil(texts / batch_size)
 
 
 def _check_loss(recipe: Recipe, scheme: LabelScheme) -> None:

@@ -18,6 +18,7 @@ FILE = "training_config.json"
 
 FEW = 5  # training texts a class, below which there are too few steps in usual epochs
 EPOCHS_OF_FEW = 40
+MANY = 144  # texts a class, from which on epochs do not get fewer and batches are smaller instead
 SEED_PEFT: Mapping[str, Any] = {
     "r": 8,
     "lora_alpha": 16,
@@ -57,7 +58,7 @@ class Recipe(BaseModel):
             line. Methods other than LoRA may want another one by magnitudes.
         epochs: passes over the training texts; ``auto`` takes 40 where a class has fewer than 5 of
             them on average, else 36 / sqrt(texts a class), between 3 and 20.
-        batch_size: examples a step.
+        batch_size: examples a step; ``auto`` takes 32, or 16 from 144 training texts a class on.
         warmup: share of steps during which the learning rate rises.
         weight_decay: AdamW's.
         base_dropout: dropout probability inside the base while training; not set: the base's own.
@@ -102,7 +103,7 @@ class Recipe(BaseModel):
     contrastive_temperature: float = Field(0.1, gt=0)
     learning_rate: float = Field(1e-3, gt=0)
     epochs: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
-    batch_size: int = Field(32, ge=1)
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     warmup: float = Field(0.1, ge=0, lt=1)
     weight_decay: float = Field(0.01, ge=0)
     base_dropout: float | None = Field(None, ge=0, lt=1)
@@ -136,6 +137,12 @@ class Recipe(BaseModel):
         if texts < FEW * classes:
             return EPOCHS_OF_FEW
         return max(3, min(20, round(36 / math.sqrt(texts / classes))))
+
+    def batch_for(self, texts: int, classes: int) -> int:
+        """Examples a step that are meant for so many training texts."""
+        if self.batch_size != "auto":
+            return self.batch_size
+        return 32 if texts < MANY * classes else 16
 
     @property
     def contrastive_share(self) -> float:

@@ -354,6 +354,7 @@ def _train_steps(
         TrainingRows(rows["train"], prepared.wanted["train"]),
         recipe,
         prepared.epochs,
+        prepared.batch_size,
         pad_id=prepared.base.pad_id,
         device=workshop.device,
         directory=state,

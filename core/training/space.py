@@ -98,7 +98,7 @@ def default_space(recipe: Recipe, prepared: Prepared) -> Space:
         own = recipe.peft_settings()["r"]
         space["peft.r"] = Choice(tuple(sorted({4, 8, 16, own})))
     if not few:
-        sizes = {16, 32, recipe.batch_size}
+        sizes = {16, 32, prepared.batch_size}
         space["batch_size"] = Choice(tuple(sorted(sizes)))
     return space
 
@@ -106,7 +106,8 @@ def default_space(recipe: Recipe, prepared: Prepared) -> Space:
 def own_settings(space: Space, recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
     """What the recipe itself has for the settings of a space, as far as they are of it."""
     said = recipe.model_dump()
-    meant = {**said, "epochs": prepared.epochs, "peft": recipe.peft_settings()}
+    pace = {"epochs": prepared.epochs, "batch_size": prepared.batch_size}
+    meant = {**said, **pace, "peft": recipe.peft_settings()}
     found = {}
     for name, values in space.items():
         key, _, inner = name.partition(".")

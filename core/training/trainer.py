@@ -187,6 +187,7 @@ def fit(
     rows: TrainingRows,
     recipe: Recipe,
     epochs: int,
+    batch_size: int,
     *,
     pad_id: int,
     device: torch.device,
@@ -213,7 +214,7 @@ def fit(
     with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
         trainer = AdapterTrainer(
             model=model,
-            args=arguments(recipe, epochs, len(rows), device, directory, logs),
+            args=arguments(recipe, epochs, batch_size, len(rows), device, directory, logs),
             train_dataset=rows,
             data_collator=collate,
             callbacks=[_Report(tick), *_trackers(recipe)],
@@ -232,6 +233,7 @@ def fit(
 def arguments(
     recipe: Recipe,
     epochs: int,
+    batch_size: int,
     texts: int,
     device: torch.device,
     directory: Path,
@@ -243,13 +245,13 @@ def arguments(
     """
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", torch.cuda.current_device())
-    steps = math.ceil(texts / recipe.batch_size)
+    steps = math.ceil(texts / batch_size)
     return OneDevice(
         on=str(device),
         use_cpu=device.type == "cpu",
         checkpoints=str(directory),
         output_dir=str(logs or directory),
-        per_device_train_batch_size=recipe.batch_size,
+        per_device_train_batch_size=batch_size,
         num_train_epochs=epochs,
         learning_rate=recipe.learning_rate,
         weight_decay=recipe.weight_decay,

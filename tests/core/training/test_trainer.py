@@ -75,6 +75,7 @@ def run(
 ) -> bool:
     recipe = make_recipe({"epochs": 2, "batch_size": 4, **settings})
     assert isinstance(recipe.epochs, int)
+    assert isinstance(recipe.batch_size, int)
     torch.manual_seed(recipe.seed)
     model.train()
     return fit(
@@ -82,6 +83,7 @@ def run(
         rows,
         recipe,
         recipe.epochs,
+        recipe.batch_size,
         pad_id=0,
         device=torch.device("cpu"),
         directory=directory,
@@ -234,7 +236,7 @@ def test_a_training_takes_the_gpu_that_is_named_and_no_other(
 ) -> None:
     stock = TrainingArguments(str(tmp_path), per_device_train_batch_size=4)
     assert (str(stock.device), stock.n_gpu) == ("cuda:0", 3), "the trap that this is about"
-    ours = arguments(make_recipe({"batch_size": 4}), 1, 8, torch.device(named), tmp_path, None)
+    ours = arguments(make_recipe(), 1, 4, 8, torch.device(named), tmp_path, None)
     assert (str(ours.device), ours.n_gpu) == (device, 1)
     assert ours.parallel_mode == ParallelMode.NOT_PARALLEL
     assert ours.train_batch_size == 4
@@ -242,7 +244,7 @@ def test_a_training_takes_the_gpu_that_is_named_and_no_other(
 
 
 def test_a_training_on_the_cpu_takes_no_gpu(three_gpus: list[str], tmp_path: Path) -> None:
-    ours = arguments(make_recipe(), 1, 8, torch.device("cpu"), tmp_path, None)
+    ours = arguments(make_recipe(), 1, 4, 8, torch.device("cpu"), tmp_path, None)
     assert (str(ours.device), ours.n_gpu) == ("cpu", 0)
     assert three_gpus == []
 
@@ -386,3 +388,12 @@ def test_automatic_epochs_are_fewer_the_more_examples_a_class_has(
 ) -> None:
     assert Recipe().epochs_for(examples, classes) == epochs
     assert Recipe(epochs=2).epochs_for(examples, classes) == 2
+
+
+@pytest.mark.parametrize(("examples", "classes", "size"), [(2159, 15, 32), (2160, 15, 16)])
+def test_automatic_batches_are_smaller_where_epochs_do_not_get_fewer_any_more(
+    examples: int, classes: int, size: int
+) -> None:
+    assert Recipe().batch_for(examples, classes) == size
+    assert Recipe(batch_size=4).batch_for(examples, classes) == 4
+    assert Recipe().epochs_for(examples, classes) == Recipe().epochs_for(10 * examples, classes)
