@@ -24,7 +24,13 @@ from . import label_errors, routing, scope, speed, suggest
 from .document import show
 from .sets import CLINC, FEW_SHOT
 
-METHODS = {"tfidf": "TF-IDF", "probe": "probe", "setfit": "SetFit", "full": "fine-tuning"}
+METHODS = {
+    "tfidf": "TF-IDF",
+    "probe": "probe",
+    "probe-names": "probe, names",
+    "setfit": "SetFit",
+    "full": "fine-tuning",
+}
 OURS = "ours"
 
 

@@ -102,7 +102,7 @@ def test_ctrl_c_keeps_the_trials_and_says_that_the_same_command_goes_on(
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, env=env) as process:
         assert process.stderr is not None
         said = ""
-        while not said.startswith("trial 1 of 50"):
+        while not (said.startswith("trial 1 of 50") and "log loss" in said):  # not its progress
             said = process.stderr.readline()
             assert said, "it ended before a trial had"
         process.send_signal(signal.SIGINT)
