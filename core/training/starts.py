@@ -265,8 +265,10 @@ def _begin_by_texts(
         )
     model.eval()  # layers of another rank are new, and so are their dropouts
     config.init_lora_weights, config.eva_config = True, None
+    left = {name for name in sites if isinstance(model.get_submodule(name), LoraLayer)}
     # Whole names, with none left to choose: EVA may have left sites out, of any of the layers.
-    config.target_modules = {
-        name.removeprefix(PREFIX) for name, m in model.named_modules() if isinstance(m, LoraLayer)
-    }
+    config.target_modules = {name.removeprefix(PREFIX) for name in left}
     config.layers_to_transform = config.layers_pattern = config.exclude_modules = None
+    if config.bias == "lora_only":
+        for name in sites.keys() - left:
+            model.get_submodule(name).requires_grad_(False)

@@ -89,6 +89,7 @@ KINDS: Mapping[str, dict[str, Any]] = {
     "rsLoRA": {"use_rslora": True},
     "patterns": {"rank_pattern": {"query": 3, "1.output.dense": 5}, "alpha_pattern": {"key": 3}},
     "biases": {"bias": "all"},
+    "biases of its layers": {"bias": "lora_only"},
     "DoRA": {"use_dora": True},
     "rsLoRA with patterns": {
         "use_rslora": True,
@@ -355,10 +356,11 @@ def test_eva_gives_ranks_to_where_they_explain_most_and_as_many_as_were_asked_fo
         assert config.alpha_pattern.get(site, 16) == pytest.approx(16 * rank / 4)
 
 
+@pytest.mark.parametrize("bias", ["none", "lora_only", "all"])
 def test_eva_may_leave_a_layer_out_and_what_is_published_knows_it(
-    make_classifier: MakeClassifier, tiny: Base, tmp_path: Path
+    make_classifier: MakeClassifier, tiny: Base, tmp_path: Path, bias: str
 ) -> None:
-    recipe = start_of("eva", r=1, eva_config={"rho": 4.0})
+    recipe = start_of("eva", r=1, bias=bias, eva_config={"rho": 4.0})
     model = make_classifier(layers="all", **recipe).encoder
     every = set(lora_layers(model))
     plain = load_encoder(tiny, CPU)
