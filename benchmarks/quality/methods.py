@@ -35,8 +35,12 @@ OWN_RATES: Mapping[str, Sequence[float]] = {
     "SHIRA": (1e-3, 1e-2),
     "PROMPT_TUNING": (1e-2, 1e-1),
     "P_TUNING": (1e-3, 1e-2),
+    "PISSA": (1e-4, 1e-3),
+    "OLORA": (1e-4, 1e-3),
 }
 """Learning rates for methods whose tensors are of another size than LoRA's."""
+STARTS = {"PISSA": "pissa", "OLORA": "olora", "EVA": "eva"}
+"""LoRA that begins otherwise, which has a name of its own in the field."""
 FIGURES = {
     **{split: f"{split}.accuracy" for split in ("val", "test")},
     **{f"{s}_{who}": f"{s}.{who}.accuracy" for s in ("val", "test") for who in ("probe", "tfidf")},
@@ -91,13 +95,13 @@ def main(
 
 
 def methods() -> list[str]:
-    """PEFT's names of what can train an encoder and needs no setting of its own, and DoRA."""
+    """PEFT's names of what can train an encoder and needs no setting of its own, DoRA, `STARTS`."""
     from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 
     from adapter_platform.core.engine.peft_groups import IMPOSSIBLE
 
     names = {kind.value for kind in PEFT_TYPE_TO_CONFIG_MAPPING} - IMPOSSIBLE.keys()
-    return sorted({*names, "DORA"} - LEFT_OUT.keys())
+    return sorted({*names, "DORA", *STARTS} - LEFT_OUT.keys())
 
 
 def drawn(data: Path, name: str, shots: int) -> Sample:
@@ -106,12 +110,19 @@ def drawn(data: Path, name: str, shots: int) -> Sample:
     return Sample(name, shots, 0, {**splits, "train": few(splits["train"], shots, 0)})
 
 
+def recipe_of(method: str) -> Object:
+    """The recipe settings that make a method of the table."""
+    if method in STARTS:
+        return {"peft_method": "LORA", "peft": {"init_lora_weights": STARTS[method]}}
+    return {"peft_method": method}
+
+
 def measured(platform: Any, method: str, rate: float, files: Mapping[str, str]) -> Object:
     """One training: figures, the engine that runs it, its files' size, seconds; or why not."""
     from adapter_platform.core.errors import PlatformError
 
     began = time.perf_counter()
-    settings = {"peft_method": method, "learning_rate": rate}
+    settings = {**recipe_of(method), "learning_rate": rate}
     name = f"{method.lower()}-{rate:g}".replace(".", "-")
     try:
         outcome = platform.train(name, files, settings=settings, allow_worse=True)

@@ -17,11 +17,11 @@ from torch.nn import functional
 from ..bases import BaseRecord
 from ..engine.encoder import pooled
 from ..engine.peft_groups import IMPOSSIBLE, PROMPTS
-from ..engine.published import HARMLESS_STARTS
 from ..errors import RecipeError, unknown
 from ..heads import Pooling
 from . import adalora
 from .recipe import SEED_PEFT, Recipe
+from .starts import EVA, check_start
 
 POOLER = "pooler.dense"
 OURS = frozenset({"task_type", "peft_type", "base_model_name_or_path", "inference_mode"})
@@ -156,6 +156,7 @@ def peft_config(recipe: Recipe, pooling: Pooling, base: BaseRecord, steps: int) 
         error = unknown(f"setting of {recipe.peft_method}", wrong[0], fields, RecipeError)
         raise RecipeError(error.message, error.hint)
     _check_settings(method, settings)
+    check_start(method, settings)
     if method in PROMPTS:
         settings["num_virtual_tokens"] = virtual_tokens(recipe)
     if method == adalora.METHOD:
@@ -164,16 +165,21 @@ def peft_config(recipe: Recipe, pooling: Pooling, base: BaseRecord, steps: int) 
         settings.setdefault(
             "target_modules", list(TARGETS.get(method, SEED_PEFT["target_modules"]))
         )
+    if settings.get("init_lora_weights") == EVA and settings.get("eva_config") is None:
+        settings["eva_config"] = {}  # PEFT warns where it is to take its own defaults
     _choose_layers(settings, recipe, fields, base.layers, pooling)
     if pooling != "pooler":
         _leave_out_pooler(settings, method, fields)
     try:
-        return kind(
-            task_type=TaskType.FEATURE_EXTRACTION,
-            base_model_name_or_path=base.id,
-            inference_mode=False,
-            **settings,
-        )
+        with warnings.catch_warnings():
+            # Its own way to publish PiSSA as plain LoRA is not right there; `starts.Taken` is.
+            warnings.filterwarnings("ignore", "Using Rank-Stabilized LoRA with rank_pattern")
+            return kind(
+                task_type=TaskType.FEATURE_EXTRACTION,
+                base_model_name_or_path=base.id,
+                inference_mode=False,
+                **settings,
+            )
     # PEFT's configurations raise whatever their first use of a value happens to raise.
     except Exception as error:
         raise RecipeError(f"PEFT refuses these settings of {method}: {error}") from error
@@ -232,13 +238,6 @@ def _choose_layers(
 
 
 def _check_settings(method: str, settings: Mapping[str, Any]) -> None:
-    start = settings.get("init_lora_weights")
-    if start not in HARMLESS_STARTS:
-        raise RecipeError(
-            f"init_lora_weights = {start!r} is none of those that leave the base's weights alone, "
-            "which other adapters share",
-            "leave it out, or use 'gaussian' or 'orthogonal'",
-        )
     if settings.get("modules_to_save"):
         raise RecipeError(
             "modules_to_save would put copies of the base's layers into the adapter",
@@ -263,6 +262,8 @@ def wrap(encoder: torch.nn.Module, config: PeftConfig) -> PeftModel:
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
             # The pooler is left out on bases without one too: AutoModel gives them a random one.
             warnings.filterwarnings("ignore", "You have passed exclude_modules", UserWarning)
+            # The memory that it would save is that of the adapter alone.
+            warnings.filterwarnings("ignore", "lora with eva initialization used", UserWarning)
             model = get_peft_model(encoder, config).eval()
             ids = torch.zeros((1, 2), dtype=torch.long, device=next(encoder.parameters()).device)
             with torch.no_grad():  # some methods find out only now that a setting does not fit

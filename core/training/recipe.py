@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +28,13 @@ SEED_PEFT: Mapping[str, Any] = {
     "bias": "none",
 }
 """LoRA as in the classifier that this platform grew out of."""
+PRINCIPAL = re.compile(r"pissa(_niter_\d+)?|olora")
+"""Starts of LoRA, as `init_lora_weights` has them, that are a part of the base's own weights."""
+
+
+def takes_from_base(start: Any) -> bool:
+    """Whether LoRA that begins so takes its start out of the base that it is trained on."""
+    return isinstance(start, str) and PRINCIPAL.fullmatch(start) is not None
 
 
 class Recipe(BaseModel):
@@ -42,7 +50,11 @@ class Recipe(BaseModel):
             defaults, on the same modules (layer norms for ``LN_TUNING``, word embeddings for
             ``TRAINABLE_TOKENS``, for ``IA3`` PEFT's own). Prompt methods put 16 virtual tokens
             before a text. ``ADALORA`` gets its total number of steps from the training, and spends
-            a tenth of them before it takes ranks away and a third after that.
+            a tenth of them before it takes ranks away and a third after that. LoRA and DoRA may
+            begin (`peft.init_lora_weights`) as a part of the base, ``pissa``, ``pissa_niter_4``
+            (which takes so many iterations) or ``olora``, and lora_dropout is then 0 unless it is
+            set, since it would drop what is the base's own; or along what the layers read of the
+            training texts, ``eva``.
         layers: how many of the base's layers the method adapts, counted from the last; what comes
             before them is run once for all epochs. ``auto`` takes half of them, or all where the
             method cannot be kept to some or `peft` says itself where it goes.
@@ -176,6 +188,11 @@ class Recipe(BaseModel):
         settings = dict(self.peft)
         if self.peft_method in ("LORA", "DORA"):
             settings = {**SEED_PEFT, **settings}
+            if (
+                takes_from_base(settings.get("init_lora_weights"))
+                and "lora_dropout" not in self.peft
+            ):
+                settings["lora_dropout"] = 0.0
         if self.peft_method == "DORA":
             settings["use_dora"] = True
         return settings

@@ -20,7 +20,7 @@ from ..examples import SPLITS
 from ..heads import Head
 from ..store.manifest import Manifest
 from ..store.names import check_name
-from . import adalora
+from . import adalora, starts
 from . import report as reports
 from .calibrate import ENOUGH
 from .checkpoints import checkpoints, log_directory
@@ -92,7 +92,7 @@ def plan(request: TrainingRequest, workshop: Workshop) -> Plan:
     config = peft_config(request.recipe, prepared.pooling, prepared.base.record(), prepared.steps)
     encoder = load_encoder(prepared.base, workshop.device)
     seconds = _training_seconds(encoder, prepared, workshop)
-    model = _peft_model(request, config, encoder)
+    model, _ = _peft_model(request, prepared, config, encoder, Quiet())
     return Plan(
         prepared=prepared,
         sizes={split: len(prepared.rows[split]) for split in SPLITS},
@@ -129,12 +129,14 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
         pools = _pools(encoder, prepared.rows, prepared, workshop, progress, note)
         probe = refitted(pools, prepared)
         profile = training_profile(encoder, prepared, workshop, progress)
-        model = _peft_model(request, config, encoder)
+        model, taken = _peft_model(request, prepared, config, encoder, progress)
         progress.say(trainable_line(model))
         progress.say(f"{_count(prepared.epochs, 'epoch')}, about {_count(seconds, 'second')}")
         classifier = _classifier(model, prepared, request, probe.head, workshop)
         with _begun(model, prepared.rows, prepared, workshop, progress) as rows:
-            resumed = _train_steps(classifier, rows, prepared, request, workshop, progress, state)
+            resumed = _train_steps(
+                classifier, rows, prepared, request, workshop, progress, state, taken
+            )
             pools = _adapted_pools(classifier, rows, prepared, workshop, progress)
         judged = _final_head(classifier, pools, prepared, request, progress)
         scope = fit_scope(prepared.scheme, (pools["train"], prepared.wanted["train"]), pools["val"])
@@ -151,6 +153,8 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
         promote = manifest.is_promoted(request.promote, request.allow_worse)
         with workshop.store.stage(request.name) as directory:
             write_files(directory, request, prepared, model, judged.head, scope, manifest, report)
+            if taken:
+                taken.write_plain(directory)
             profile.save(directory)
             published = workshop.store.publish(directory, manifest, promote=promote)
     workshop.listener.after_adapter_published(published)
@@ -177,7 +181,8 @@ def rehearse(
     """
     config = peft_config(request.recipe, prepared.pooling, prepared.base.record(), prepared.steps)
     set_seed(request.recipe.seed)
-    model = _peft_model(request, config, load_encoder(prepared.base, workshop.device))
+    encoder = load_encoder(prepared.base, workshop.device)
+    model, taken = _peft_model(request, prepared, config, encoder, progress)
     classifier = _classifier(model, prepared, request, probe.head, workshop)
 
     with _begun(model, _seen(prepared), prepared, workshop, progress) as rows:
@@ -196,6 +201,7 @@ def rehearse(
             workshop,
             progress,
             state,
+            taken,
             lambda done, total: watch(done, total, by_now),
         )
         pools = _adapted_pools(classifier, rows, prepared, workshop, progress)
@@ -280,11 +286,24 @@ def _check_finite(pools: Mapping[str, Any]) -> None:
 
 
 def _peft_model(
-    request: TrainingRequest, config: PeftConfig, encoder: torch.nn.Module
-) -> PeftModel:
+    request: TrainingRequest,
+    prepared: Prepared,
+    config: PeftConfig,
+    encoder: torch.nn.Module,
+    progress: Progress,
+) -> tuple[PeftModel, starts.Taken | None]:
+    """The encoder with an adapter that is ready to be trained, and what that took out of it."""
     set_dropout(encoder, request.recipe.base_dropout)
     with building():
-        return wrap(encoder, config)
+        model = wrap(encoder, config)
+    taken = starts.begin(
+        model,
+        prepared.rows["train"],
+        pad_id=prepared.base.pad_id,
+        seed=request.recipe.seed,
+        tick=lambda done, total: progress.advance(done, total, "looking for where EVA starts"),
+    )
+    return model, taken
 
 
 def _classifier(
@@ -335,6 +354,7 @@ def _train_steps(
     workshop: Workshop,
     progress: Progress,
     state: Path,
+    taken: starts.Taken | None,
     watch: Callable[[int, int], None] | None = None,
 ) -> bool:
     recipe = request.recipe
@@ -361,6 +381,7 @@ def _train_steps(
         logs=logs,
         tick=tick,
         say=progress.say,
+        beside=taken,
     )
     seconds = time.perf_counter() - start
     how = "went on from a checkpoint and trained" if resumed else "trained"

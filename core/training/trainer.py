@@ -7,11 +7,11 @@ import math
 import shutil
 import traceback
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ from .recipe import Recipe
 WEIGHTS = "model.safetensors"
 STATE = "trainer_state.json"
 ZIPPED = ("optimizer.pt", "scheduler.pt", "rng_state.pth")  # by torch.save, with checksums
-ALLOCATION = "allocation:"  # begins the names of what is no weight
+BESIDE = "beside:"  # begins the names of what is no weight
 STRETCH = 8  # batches
 SAVE_EVERY = 100  # steps; what a kill can cost at most
 PACKAGES = {"azure_ml": "azureml-mlflow", "comet_ml": "comet-ml", "flyte": "flytekit"}
@@ -43,6 +43,18 @@ Tick = Callable[[int, int, float | None], None]
 """Called with (steps done, steps in all, loss)."""
 Say = Callable[[str], None]
 """Called with a line worth keeping."""
+
+
+class Beside(Protocol):
+    """What a training depends on besides the weights that it changes."""
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """All of it, for a checkpoint."""
+        ...
+
+    def restore(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Goes on from a `state`."""
+        ...
 
 
 class TrainingRows(Dataset[dict[str, Any]]):
@@ -103,7 +115,7 @@ class AdapterTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
     """Trainer whose checkpoints hold only what is trained, not another copy of the base."""
 
     model: Classifier
-    allocation: RankAllocation | None = None
+    beside: Beside | None = None
 
     def _get_output_dir(self, trial: Any) -> str:
         return str(self.args.checkpoints)
@@ -118,18 +130,18 @@ class AdapterTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
         directory = Path(output_dir or str(self.args.checkpoints))
         directory.mkdir(parents=True, exist_ok=True)
         state = {n: t.contiguous() for n, t in self.model.trained_state().items()}
-        if self.allocation:
-            state |= {ALLOCATION + n: t for n, t in self.allocation.state().items()}
+        if self.beside:
+            state |= {BESIDE + n: t.contiguous() for n, t in self.beside.state().items()}
         save_file(state, directory / WEIGHTS)
 
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: torch.nn.Module | None = None
     ) -> None:
         state = load_file(Path(resume_from_checkpoint) / WEIGHTS, device=str(self.args.device))
-        beside = [name for name in state if name.startswith(ALLOCATION)]
-        allocation = {name.removeprefix(ALLOCATION): state.pop(name) for name in beside}
-        if self.allocation:
-            self.allocation.restore(allocation)
+        names = [name for name in state if name.startswith(BESIDE)]
+        beside = {name.removeprefix(BESIDE): state.pop(name) for name in names}
+        if self.beside:
+            self.beside.restore(beside)
         trained = self.model.trained_state()
         if set(state) != set(trained):
             raise ValueError(f"{resume_from_checkpoint} belongs to another model")
@@ -195,12 +207,14 @@ def fit(
     logs: Path | None,
     tick: Tick,
     say: Say,
+    beside: Beside | None = None,
 ) -> bool:
     """Trains the model in place.
 
     Args:
         directory: holds checkpoints; the last whole one in it is resumed from.
         logs: where the recipe's experiment trackers write; None where it names none.
+        beside: belongs into checkpoints.
 
     Returns:
         whether it went on from a checkpoint.
@@ -219,13 +233,18 @@ def fit(
             data_collator=collate,
             callbacks=[_Report(tick), *_trackers(recipe)],
         )
+        trainer.beside = beside
         if recipe.peft_method == adalora.METHOD:
-            trainer.allocation = RankAllocation(model.encoder)
-            trainer.add_callback(trainer.allocation)
+            trainer.beside = allocation = RankAllocation(model.encoder)
+            trainer.add_callback(allocation)
         # It prints each log entry; progress goes through `tick` alone.
         trainer.remove_callback(PrinterCallback)
         with _checkpoint_errors(directory):
             checkpoint = last_checkpoint(directory, say)
+            if checkpoint and not _fits(checkpoint, model):
+                say("the checkpoints are of other ranks than EVA gives on this machine: deleted")
+                shutil.rmtree(directory)
+                checkpoint = None
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return checkpoint is not None
 
@@ -322,6 +341,15 @@ def last_checkpoint(directory: Path, say: Say) -> Path | None:
         say(f"the checkpoint of step {path.name.rpartition('-')[2]} is not whole ({file}): deleted")
         shutil.rmtree(path)
     return None
+
+
+def _fits(checkpoint: Path, model: Classifier) -> bool:
+    """Whether a checkpoint has the model's tensors, each of the model's shape."""
+    saved = load_file(checkpoint / WEIGHTS)
+    return all(
+        name in saved and saved[name].shape == tensor.shape
+        for name, tensor in model.trained_state().items()
+    )
 
 
 def _unreadable(checkpoint: Path) -> str | None:

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks.quality.methods import LEFT_OUT, drawn, methods, table
+from adapter_platform.core.bases import BaseRecord
+from adapter_platform.core.training.model import peft_config
+from adapter_platform.core.training.recipe import make_recipe
+from benchmarks.quality.methods import LEFT_OUT, STARTS, drawn, methods, recipe_of, table
 
 
 def row(method: str, rate: float, val: float, test: float, **more: Any) -> dict[str, Any]:
@@ -62,7 +65,16 @@ def test_every_method_that_can_train_an_encoder_is_measured() -> None:
     from adapter_platform.core.engine.peft_groups import IMPOSSIBLE
 
     every = {kind.value for kind in PEFT_TYPE_TO_CONFIG_MAPPING} | {"DORA"}
-    assert {*methods(), *IMPOSSIBLE, *LEFT_OUT} == every
+    assert {*methods(), *IMPOSSIBLE, *LEFT_OUT} == every | STARTS.keys()
+
+
+@pytest.mark.parametrize("method", ["DORA", "IA3", "LORA", *STARTS])
+def test_a_method_of_the_table_is_trained_by_its_own_recipe(method: str) -> None:
+    recipe = make_recipe(recipe_of(method))
+    config: Any = peft_config(recipe, "mean", BaseRecord("tiny", "", 32, 2), 100)
+    assert config.peft_type == ("IA3" if method == "IA3" else "LORA")
+    assert getattr(config, "init_lora_weights", True) == STARTS.get(method, True)
+    assert getattr(config, "use_dora", False) == (method == "DORA")
 
 
 @pytest.mark.parametrize("shots", [2, 3])

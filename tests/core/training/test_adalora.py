@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from dataclasses import replace
 from typing import Any
@@ -16,19 +15,13 @@ from adapter_platform.core.engine.peft_groups import Group
 from adapter_platform.core.errors import RecipeError
 from adapter_platform.core.training.adalora import orthogonality, with_steps
 from adapter_platform.core.training.prepare import Quiet, Workshop
-from adapter_platform.core.training.run import Outcome, train
+from adapter_platform.core.training.run import train
 
 from .conftest import MakeClassifier, MakeRequest
-from .outcomes import TENSORS, Said, adapter_of, assert_same_adapter, tensors
+from .outcomes import TENSORS, Said, adapter_of, assert_same_adapter, config_of, tensors
 
 FEW = {"init_r": 6, "target_r": 2}
 ADALORA: dict[str, Any] = {"peft_method": "ADALORA", "pooling": "mean", "learning_rate": 0.01}
-
-
-def config_of(outcome: Outcome, workshop: Workshop) -> dict[str, Any]:
-    path = adapter_of(outcome, workshop) / "adapter_config.json"
-    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return config
 
 
 def test_sites_end_with_unlike_ranks_and_together_with_those_that_were_asked_for(

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from adapter_platform.core.bases import BaseRecord, Bases
+from adapter_platform.core.bases import Base, BaseRecord, Bases
 from adapter_platform.core.engine.encoder import load_encoder, pad
 from adapter_platform.core.errors import RecipeError
 from adapter_platform.core.registry import Registry
@@ -287,20 +287,102 @@ def test_an_unknown_method_or_setting_suggests_the_nearest() -> None:
 
 
 @pytest.mark.parametrize(
-    "start", ["pissa", "PiSSA_niter_4", "olora", "loftq", "eva", "corda", "lora_ga", "nonsense"]
+    ("start", "needs"),
+    [
+        ("loftq", "needs a base whose weights were quantised, which training does not have"),
+        ("corda", "needs covariances of what each layer reads, measured beforehand"),
+        ("lora_ga", "needs gradients of the base, measured beforehand"),
+    ],
 )
-def test_a_start_that_would_change_the_base_is_refused(start: str) -> None:
+def test_a_start_that_needs_what_training_has_not_is_refused_with_what_that_is(
+    start: str, needs: str
+) -> None:
     error = refusal(peft={"init_lora_weights": start})
-    assert repr(start) in error.message
-    assert "base's weights" in error.message
+    assert error.message.startswith(f"init_lora_weights = {start!r} {needs}")
     assert error.hint is not None
 
 
-@pytest.mark.parametrize("start", [True, "gaussian", "orthogonal"])
-def test_a_start_that_leaves_the_base_alone_is_taken(
-    make_classifier: MakeClassifier, start: Any
+@pytest.mark.parametrize(
+    "start", ["PiSSA_niter_4", "pissa_niter_", "pissa_niter_-1", "OLoRA", "mica", "nonsense", 3, []]
+)
+def test_a_start_that_training_does_not_know_is_refused(start: Any) -> None:
+    error = refusal(peft={"init_lora_weights": start})
+    assert error.message == f"init_lora_weights = {start!r} is no start that training knows"
+    assert error.hint is not None
+
+
+@pytest.mark.parametrize("start", ["pissa", "olora", "eva"])
+@pytest.mark.parametrize(
+    ("recipe", "says"),
+    [
+        ({"peft_method": "ADALORA"}, "is a start of LORA, not of ADALORA"),
+        ({"peft": {"lora_bias": True}}, "does not go with peft.lora_bias"),
+        ({"peft": {"target_parameters": ["weight"]}}, "does not go with peft.target_parameters"),
+        ({"peft": {"kasa_config": {}, "use_qalora": True}}, "does not go with peft.use_qalora"),
+    ],
+    ids=str,
+)
+def test_a_start_does_not_go_with_what_would_make_of_it_something_else(
+    start: str, recipe: dict[str, Any], says: str
 ) -> None:
-    make_classifier(peft={"init_lora_weights": start})
+    peft = {"init_lora_weights": start, **recipe.get("peft", {})}
+    assert refusal(**{**recipe, "peft": peft}).message == f"init_lora_weights = {start!r} {says}"
+
+
+@pytest.mark.parametrize(
+    ("peft", "says"),
+    [
+        ({"eva_config": {"rho": 2}}, "peft.eva_config belongs to the start 'eva'"),
+        (
+            {"init_lora_weights": "pissa", "eva_config": {}},
+            "peft.eva_config belongs to the start 'eva'",
+        ),
+        (
+            {"init_lora_weights": "eva", "eva_config": {"row": 2}},
+            "there is no setting of peft.eva_config named 'row'",
+        ),
+        (
+            {"init_lora_weights": "eva", "eva_config": {"use_label_mask": False}},
+            "there is no setting of peft.eva_config named 'use_label_mask'",
+        ),
+        ({"init_lora_weights": "eva", "eva_config": {"rho": 0.5}}, "`rho` must be >= 1.0"),
+        ({"init_lora_weights": "eva", "eva_config": {"tau": "much"}}, "PEFT refuses"),
+        ({"init_lora_weights": "eva", "eva_config": 2}, "PEFT refuses these settings of LORA"),
+    ],
+    ids=str,
+)
+def test_settings_of_eva_that_cannot_be_end_in_a_sentence(peft: dict[str, Any], says: str) -> None:
+    assert says in refusal(peft=peft).message
+
+
+@pytest.mark.parametrize(
+    ("start", "own", "dropout"),
+    [
+        ("pissa", {}, 0.0),
+        ("pissa_niter_4", {}, 0.0),
+        ("olora", {}, 0.0),
+        ("olora", {"lora_dropout": 0.2}, 0.2),
+        ("eva", {}, 0.1),
+        (True, {}, 0.1),
+    ],
+)
+def test_what_is_the_bases_own_is_not_dropped_unless_that_is_said(
+    start: Any, own: dict[str, Any], dropout: float
+) -> None:
+    recipe = make_recipe({"peft": {"init_lora_weights": start, **own}})
+    config: Any = peft_config(recipe, "mean", BaseRecord("tiny", "", 32, 2), 100)
+    assert config.lora_dropout == dropout
+
+
+@pytest.mark.parametrize("start", ["pissa", "eva"])
+@pytest.mark.parametrize("rslora", [False, True])
+def test_a_start_warns_of_nothing(tiny: Base, start: str, rslora: bool) -> None:
+    """PEFT would, of what is not so here."""
+    peft = {"init_lora_weights": start, "use_rslora": rslora, "rank_pattern": {"query": 4}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        config = peft_config(make_recipe({"peft": peft}), "mean", tiny.record(), 100)
+        wrap(load_encoder(tiny, CPU), config)
 
 
 def test_copies_of_the_bases_layers_are_refused() -> None:

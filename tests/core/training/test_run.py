@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,61 +37,18 @@ from adapter_platform.core.training.run import plan, train
 from adapter_platform.plugins.postprocess.abstain import Abstain
 
 from .conftest import TOPICS, MakeRequest, WriteTexts, write_rows
-from .outcomes import TENSORS, Said, adapter_of, assert_same_adapter, tensors
+from .outcomes import (
+    TENSORS,
+    Said,
+    adapter_of,
+    assert_same_adapter,
+    plain_logits,
+    platform_logits,
+    tensors,
+)
 
 MULTI = {"refund": 10, "delivery": 10, "login": 10, "refund|delivery": 6, "refund|login": 6}
 HIERARCHY = {"shop/refund": 14, "shop/delivery": 14, "account/login": 14}
-
-
-PEFTS_ALARMS = (
-    "`is_gradient_checkpointing`",  # it asks transformers by an old name
-    "Failed to load the CUDA|Setting boft_n",  # BOFT compiles itself where there is a compiler
-    "The following rank_pattern keys",  # AdaLoRA's, which it then does read
-    "Unsupported layer type.*LayerNorm",  # whose size it need not know
-)
-"""Beginnings of warnings of PEFT's that are about nothing."""
-
-
-def plain_logits(base: Path, adapter: Path, pooling: str, texts: Sequence[str]) -> Any:
-    """Logits by transformers and PEFT alone; any warning but PEFT's own is an error."""
-    import torch
-    from peft import PeftModel
-    from transformers import AutoModel, AutoTokenizer
-
-    head = load_file(adapter / "head.safetensors")
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    batch = tokenizer(
-        list(texts), truncation=True, max_length=32, padding=True, return_tensors="pt"
-    )
-    with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("error")
-        for alarm in PEFTS_ALARMS:
-            warnings.filterwarnings("ignore", alarm)
-        model = PeftModel.from_pretrained(AutoModel.from_pretrained(base), adapter).eval()
-        mask = batch["attention_mask"].unsqueeze(-1)
-        out = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
-    hidden = out.last_hidden_state[:, -mask.shape[1] :]  # without a prompt's virtual tokens
-    states = {
-        "mean": (hidden * mask).sum(1) / mask.sum(1),
-        "cls": hidden[:, 0],
-        "pooler": out.pooler_output,
-    }[pooling]
-    return states.numpy() @ head["weight"].T + head["bias"]
-
-
-def platform_logits(workshop: Workshop, reference: str, texts: Sequence[str]) -> Any:
-    from adapter_platform.core.engine.peft import PeftEngine
-    from adapter_platform.core.engine.protocol import Row
-    from adapter_platform.core.tokens import TextEncoder
-
-    source = workshop.store.resolve(reference)
-    base = workshop.bases.resolve(source.manifest.base.id)
-    engine = PeftEngine(base, workshop.device, NullListener(), 4, 1024, 1)
-    encoded = TextEncoder(base).encode(texts, source.manifest.max_length)
-    try:
-        return np.stack(engine.logits([Row(e.ids, source) for e in encoded]))
-    finally:
-        engine.close()
 
 
 # What comes out
@@ -726,7 +682,8 @@ def test_steps_are_recorded_with_the_plugin_that_brings_them(
     [
         ({"peft_method": "LORAA"}, "did you mean 'LORA'?"),
         ({"peft": {"lora_alfa": 1}}, "did you mean 'lora_alpha'?"),
-        ({"peft": {"init_lora_weights": "pissa"}}, "gaussian"),
+        ({"peft": {"init_lora_weights": "pissa", "lora_bias": True}}, "leave one of them out"),
+        ({"peft": {"init_lora_weights": "loftq"}}, "'pissa', 'olora' or 'eva'"),
         ({"peft": {"modules_to_save": ["pooler"]}}, "head"),
     ],
     ids=str,
