@@ -293,7 +293,9 @@ def read_answers(
     rows = manifest.scheme.probabilities(logits, manifest.calibration.temperature).tolist()
     shares: list[float] | list[None] = [None] * len(places)
     if scope is not None:
-        shares = scope.shares(np.stack([answered.answers[i].pooled for i in places])).tolist()
+        pooled = np.stack([answered.answers[i].pooled for i in places])
+        energies = manifest.scheme.energies(logits, manifest.calibration.temperature)
+        shares = scope.shares(pooled, energies).tolist()
     engine = answered.engines[ready.source.content_hash]
     predictions = []
     for i, row, share in zip(places, rows, shares, strict=True):

@@ -204,6 +204,20 @@ class LabelScheme:
         exp = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
         return cast("FloatArray", exp / exp.sum(axis=-1, keepdims=True))
 
+    def energies(self, logits: FloatArray, temperature: float = 1.0) -> NDArray[np.float64]:
+        """``(texts,)`` from logits ``(texts, classes)``: the lower, the more they speak for any
+        label at all.
+
+        Minus log-sum-exp (Liu et al. 2020, equation 4); for `multi` minus the sum over labels of
+        log(1 + exp) (Wang et al. 2021, JointEnergy).
+        """
+        import numpy as np
+
+        scaled = np.asarray(logits, dtype=np.float64) / temperature
+        if self.kind == "multi":
+            return cast("NDArray[np.float64]", -np.logaddexp(0.0, scaled).sum(axis=-1))
+        return cast("NDArray[np.float64]", -np.logaddexp.reduce(scaled, axis=-1))
+
     def decide(
         self, probabilities: Sequence[float], thresholds: Mapping[str, float] | None = None
     ) -> Decision:

@@ -76,8 +76,8 @@ class Prediction:
         path: (node, probability) from the top of a hierarchy to the answer.
         display: `label` for people, where a `display` step has put it.
         abstained: a step withheld the answer.
-        scope: the share of validation texts that look at least as far from the training texts as
-            this one: about 0 out of scope; None where the adapter cannot tell.
+        scope: the share of validation texts that look at least as strange beside the training texts
+            as this one: about 0 out of scope; None where the adapter cannot tell.
         truncated: the text was longer than the adapter reads; the rest did not count. `warnings`
             says it too.
         windows: how many windows on the text the answer is the mean of.

@@ -1,8 +1,10 @@
 """Scope: whether a text is one of those that an adapter was trained for, by the very state that its
-head reads.
+head reads, and by what the head makes of it.
 
-The distance is Mahalanobis' to the nearest class (Lee et al. 2018, section 2.1), in pooled states
-of the adapted encoder, and so costs no forward pass of its own. `training.scope` fits it.
+A text is the stranger the farther its state lies from the nearest class (Mahalanobis' distance in
+pooled states of the adapted encoder, Lee et al. 2018, section 2.1), and the less its logits speak
+for any label (energy, Liu et al. 2020). Neither costs a forward pass of its own. `training.scope`
+fits it.
 """
 
 from __future__ import annotations
@@ -24,9 +26,10 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float32]
 
 FILE = "scope.safetensors"
-TENSORS = ("whitening", "centroids", "known")
-METHOD = {"method": "mahalanobis"}  # the file's own word for what it holds
-TAIL = 0.9  # the share of known distances that lie below the tail
+TENSORS = ("whitening", "centroids", "weights", "known")
+METHOD = {"method": "mahalanobis+energy"}  # the file's own words for what it holds
+TAIL = 0.9  # the share of known texts that lie below the tail
+LEAST_FALL = 1e-3  # of validation texts' spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +40,18 @@ class Scope:
         whitening: ``(hidden, directions)`` float32; states times it have about unit covariance
             within a class.
         centroids: ``(classes, directions)`` float32, the classes' whitened means.
-        known: ``(texts,)`` float32, ascending: distances of validation texts.
+        weights: ``(2,)`` float32, of a distance and of an energy in a text's strangeness.
+        known: ``(texts,)`` float32, ascending: how strange validation texts are.
     """
 
     whitening: FloatArray
     centroids: FloatArray
+    weights: FloatArray
     known: FloatArray
 
     @property
     def tensors(self) -> dict[str, FloatArray]:
-        """The three by name."""
+        """All of them by name."""
         return {name: getattr(self, name) for name in TENSORS}
 
     @property
@@ -63,25 +68,32 @@ class Scope:
         squares -= 2 * states @ centroids.T
         return cast("FloatArray", np.sqrt(np.maximum(squares.min(axis=1), 0)))
 
-    def shares(self, pooled: FloatArray) -> NDArray[np.float64]:
-        """``(texts,)`` from pooled states ``(texts, hidden)``: how many of the validation texts, as
-        a share, look at least as far from the training texts.
+    def strangeness(self, pooled: FloatArray, energies: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``(texts,)`` from pooled states ``(texts, hidden)`` and `LabelScheme.energies`."""
+        import numpy as np
 
-        Between two validation texts it is interpolated; beyond the farthest, where nothing is
-        known, it goes on falling as an exponential with the mean excess of the farthest tenth, so
-        that far and farther still differ.
+        parts = np.stack([np.asarray(self.distances(pooled), np.float64), energies])
+        return np.asarray(self.weights, np.float64) @ parts
+
+    def shares(self, pooled: FloatArray, energies: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``(texts,)`` from pooled states ``(texts, hidden)`` and `LabelScheme.energies`: how many
+        of the validation texts, as a share, are at least as strange.
+
+        Between two validation texts it is interpolated; beyond the strangest, where nothing is
+        known, it goes on falling as an exponential with the mean excess of the strangest tenth, so
+        that strange and stranger still differ.
         """
         import numpy as np
 
         texts = len(self.known)
-        distances = np.asarray(self.distances(pooled), np.float64)
+        found = self.strangeness(pooled, energies)
         known = np.asarray(self.known, np.float64)
         steps, first = np.unique(known, return_index=True)
-        shares = np.interp(distances, steps, (texts - first) / texts)
+        shares = np.interp(found, steps, (texts - first) / texts)
         start = int(TAIL * texts)
         excess = known[start:] - known[max(0, start - 1)]
-        fall = max(float(excess.mean()), 1e-3 * known[-1], np.finfo(np.float32).tiny)
-        beyond = np.maximum(distances - known[-1], 0.0)
+        fall = max(float(excess.mean()), LEAST_FALL)
+        beyond = np.maximum(found - known[-1], 0.0)
         return cast("NDArray[np.float64]", shares * np.exp(-beyond / fall))
 
     def save(self, directory: Path) -> None:
@@ -128,6 +140,7 @@ def _fits(scope: Scope, hidden: int) -> bool:
         all(tensor.dtype == np.float32 and np.isfinite(tensor).all() for tensor in tensors)
         and scope.whitening.ndim == scope.centroids.ndim == 2
         and scope.whitening.shape == (hidden, scope.centroids.shape[1])
+        and scope.weights.shape == (2,)
         and scope.known.ndim == 1
         and min(len(scope.centroids), len(scope.known)) > 0
         and bool((np.diff(scope.known) >= 0).all())

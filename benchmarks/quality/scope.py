@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from adapter_platform.core.platform import Platform
     from adapter_platform.core.store.source import AdapterSource
 
+    from .scope_scores import Known, Score
+
     Floats = NDArray[np.floating[Any]]
 
 HELD_OUT = 5  # intents of a domain that its second adapter does not learn
@@ -137,7 +139,7 @@ class Bench:
         right = logits.argmax(axis=1) == wanted["test"]
         about = {"domain": inside.name.split("/")[1], "seed": inside.seed}
         scores = {score: make(known) for score, make in SCORES.items()}
-        scores["scope"] = published(source)
+        scores["scope"] = published(source, known)
         for score, of in scores.items():
             yield {**about, "what": f"{KINDS[what]}: AUROC", "score": score} | auroc(
                 of(states["test"]), of(beyond)
@@ -173,11 +175,12 @@ def load_head(source: AdapterSource) -> Any:
     return Head.load(source.path)
 
 
-def published(source: AdapterSource) -> Any:
+def published(source: AdapterSource, known: Known) -> Score:
     """What predictions carry as `scope`."""
     from adapter_platform.core.scope import read_scope
 
-    return read_scope(source).shares
+    scope = read_scope(source)
+    return lambda x: scope.shares(x, known.energies(x))
 
 
 def auroc(inside: Floats, outside: Floats) -> dict[str, float]:

@@ -43,10 +43,19 @@ class Known:
 
     @property
     def scope(self) -> Scope:
-        found = fit_scope(self.scheme, (self.train, self.wanted), self.val)
+        return self.scope_of(lambda states: states)
+
+    def scope_of(self, view: Callable[[Floats], Floats]) -> Scope:
+        """What training would fit, were states as the view shows them."""
+        train, val = (view(states).astype(np.float32) for states in (self.train, self.val))
+        energies = self.energies(self.val)
+        found = fit_scope(self.scheme, (train, self.wanted), (val, energies))
         if found is None:
             raise ValueError("there are too few validation texts")
         return found
+
+    def energies(self, pooled: Floats) -> NDArray[np.float64]:
+        return self.scheme.energies(self.logits(pooled))
 
     def logits(self, pooled: Floats) -> Floats:
         return self.head.logits(pooled.astype(np.float32)) / self.temperature
@@ -58,7 +67,7 @@ def _confidence(known: Known) -> Score:
 
 def _energy(known: Known) -> Score:
     """Liu et al. 2020, "Energy-based out-of-distribution detection", section 3."""
-    return lambda x: np.logaddexp.reduce(known.logits(x), axis=1)
+    return lambda x: -known.energies(x)
 
 
 def _largest_logit(known: Known) -> Score:
@@ -71,9 +80,7 @@ def _mahalanobis(known: Known) -> Score:
 
 
 def _mahalanobis_of_units(known: Known) -> Score:
-    train, val = _units(known.train), _units(known.val)
-    scope = fit_scope(known.scheme, (train, known.wanted), val)
-    assert scope is not None
+    scope = known.scope_of(_units)
     return lambda x: -scope.distances(_units(x))
 
 

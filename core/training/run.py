@@ -139,7 +139,7 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
             )
             pools = _adapted_pools(classifier, rows, prepared, workshop, progress)
         judged = _final_head(classifier, pools, prepared, request, progress)
-        scope = fit_scope(prepared.scheme, (pools["train"], prepared.wanted["train"]), pools["val"])
+        scope = _scope(judged, pools, prepared)
         report = make_report(request, prepared, judged.scores, probe.scores)
         if reports.is_worse(report):
             progress.say(f"worse than the probe: {reports.against_probe(report)}")
@@ -424,6 +424,15 @@ def _final_head(
         progress.say("validation keeps the head that was trained along")
         return along
     return fresh
+
+
+def _scope(judged: Judged, pools: Mapping[str, Any], prepared: Prepared) -> Scope | None:
+    logits = judged.scores.logits.get("val")
+    if logits is None:
+        return None
+    energies = prepared.scheme.energies(logits, judged.scores.calibration.temperature)
+    train = pools["train"], prepared.wanted["train"]
+    return fit_scope(prepared.scheme, train, (pools["val"], energies))
 
 
 def _fit_steps(

@@ -71,7 +71,8 @@ def _answers(
     rows = manifest.scheme.probabilities(logits, manifest.calibration.temperature).tolist()
     shares: Sequence[float | None] = [None] * len(examples)
     if scope is not None:
-        shares = scope.shares(pooled).tolist()
+        energies = manifest.scheme.energies(logits, manifest.calibration.temperature)
+        shares = scope.shares(pooled, energies).tolist()
     predictions, right = [], []
     for example, row, share in zip(examples, rows, shares, strict=True):
         prediction = read_row(manifest, example.text, row, share)

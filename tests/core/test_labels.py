@@ -135,6 +135,16 @@ def test_single_and_hierarchical_probabilities_are_a_softmax_of_tempered_logits(
     assert got.dtype == np.float64
 
 
+def test_the_energy_of_logits_is_minus_log_sum_exp_and_in_multi_summed_over_labels() -> None:
+    logits = np.array([[2.0, -4.0, 0.0, 6.0, 1.0]], np.float32)[:, : len(TREE.classes)]
+    tempered = logits[0].astype(float) / 2
+    np.testing.assert_allclose(TREE.energies(logits, 2.0), -np.log(np.exp(tempered).sum()))
+    scheme = LabelScheme.of("multi", ["a", "b", "c"])
+    three = np.array([[2.0, -4.0, 2000.0]], np.float32)
+    wanted = -(np.log1p(np.exp(1)) + np.log1p(np.exp(-2)) + 1000)
+    np.testing.assert_allclose(scheme.energies(three, 2.0), [wanted])
+
+
 def test_multi_probabilities_are_sigmoids_of_tempered_logits_of_any_size() -> None:
     scheme = LabelScheme.of("multi", ["a", "b", "c"])
     got = scheme.probabilities(np.array([[1.0, -1000.0, 1000.0]], np.float32), temperature=2.0)

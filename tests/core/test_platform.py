@@ -323,19 +323,30 @@ def test_the_logits_of_a_text_are_the_mean_over_its_windows_by_their_tokens(
 # --- scope ------------------------------------------------------------------------------------
 
 
-FAR = "数据 a: b, c. (d) e; f?"
+ASKED = ["hello", "数据 a: b, c. (d) e; f?", "some other text"]
+
+
+def read(platform: Platform, texts: list[str], adapter: str) -> tuple[Any, Any]:
+    """What a scope goes by: pooled states and energies."""
+    manifest, logits = platform.resolve(adapter).manifest, platform.logits(texts, adapter)
+    energies = manifest.scheme.energies(logits, manifest.calibration.temperature)
+    return platform.pooled(texts, adapter), energies
 
 
 @pytest.fixture
 def scoped(platform: Platform, tiny_base: Path, publish_adapter: Publish) -> Manifest:
-    """An adapter ``scoped`` that knows the word hello, and whose farthest known text is `FAR`."""
-    publish_adapter(platform.store, tiny_base, "plain")
-    states = platform.pooled(["hello", FAR], "plain")
+    """An adapter ``scoped`` that knows texts between the least and the most strange of `ASKED`."""
+    publish_adapter(platform.store, tiny_base, "plain", calibration=Calibration(2.0))
+    states, energies = read(platform, ASKED, "plain")
     scope = Scope(
         whitening=np.eye(states.shape[1], dtype=np.float32),
         centroids=states[:1],
-        known=np.linspace(0, np.linalg.norm(states[1] - states[0]), 40, dtype=np.float32),
+        weights=np.array([1, 0.1], np.float32),
+        known=np.zeros(1, np.float32),
     )
+    found = scope.strangeness(states, energies)
+    known = np.linspace(found.min(), found.max(), 40, dtype=np.float32)
+    scope = replace(scope, known=known)
     with platform.store.stage("scoped") as staged:
         shutil.copytree(platform.store.path("plain", 1), staged, dirs_exist_ok=True)
         scope.save(staged)
@@ -344,20 +355,17 @@ def scoped(platform: Platform, tiny_base: Path, publish_adapter: Publish) -> Man
 
 
 @pytest.mark.parametrize("engine", ["packed", "numpy", "peft"])
-def test_an_answer_says_how_far_the_text_is_from_those_that_the_adapter_knows(
+def test_an_answer_says_how_strange_the_text_is_to_the_adapter(
     platform: Platform, scoped: Manifest, engine: str
 ) -> None:
-    texts = ["hello", FAR, "some other text"]
-    same, far, other = platform.classify(texts, "scoped", engine=engine)
-    assert same.scope == pytest.approx(1, abs=1e-3)
-    assert far.scope == pytest.approx(1 / 40, abs=1e-3)
-    assert far.to_dict()["scope"] == far.scope
-    (expected,) = read_scope(platform.resolve("scoped")).shares(
-        platform.pooled(texts[2:], "scoped")
-    )
-    assert other.scope == pytest.approx(expected, abs=1e-3)
-    mixed, _ = platform.classify([texts[2]] * 2, ["scoped", "plain"], engine=engine)
-    assert mixed.scope == pytest.approx(expected, abs=1e-3)
+    scope = read_scope(platform.resolve("scoped"))
+    shares = scope.shares(*read(platform, ASKED, "scoped"))
+    assert len({round(share, 2) for share in shares}) == 3
+    answers = platform.classify(ASKED, "scoped", engine=engine)
+    assert [answer.scope for answer in answers] == pytest.approx(shares, abs=1e-3)
+    assert answers[1].to_dict()["scope"] == answers[1].scope
+    mixed, _ = platform.classify([ASKED[2]] * 2, ["scoped", "plain"], engine=engine)
+    assert mixed.scope == pytest.approx(shares[2], abs=1e-3)
 
 
 def test_an_adapter_without_a_scope_answers_and_says_nothing_of_it(

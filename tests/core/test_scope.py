@@ -20,13 +20,18 @@ MakeAdapter = Any
 LINE = Scope(
     whitening=np.eye(1, dtype=np.float32),
     centroids=np.array([[0.0], [100.0]], np.float32),
+    weights=np.array([1, 0.5], np.float32),
     known=np.arange(1, 11, dtype=np.float32),
 )
-"""Two classes on a line, and validation texts at 1, 2 ... 10 from the nearest."""
+"""Two classes on a line, and validation texts at 1, 2 ... 10 from the nearest, of energy 0."""
 
 
 def at(*places: float) -> Any:
     return np.array(places, np.float32)[:, None]
+
+
+def shares_at(*places: float, energy: float = 0.0, scope: Scope = LINE) -> Any:
+    return scope.shares(at(*places), np.full(len(places), energy))
 
 
 def test_a_distance_is_that_to_the_nearest_class() -> None:
@@ -34,25 +39,32 @@ def test_a_distance_is_that_to_the_nearest_class() -> None:
 
 
 def test_whitening_makes_a_step_where_classes_are_narrow_a_long_one() -> None:
-    scope = Scope(np.diag([10.0, 1.0]).astype(np.float32), np.zeros((1, 2), np.float32), LINE.known)
+    whitening = np.diag([10.0, 1.0]).astype(np.float32)
+    scope = Scope(whitening, np.zeros((1, 2), np.float32), LINE.weights, LINE.known)
     np.testing.assert_allclose(scope.distances(np.eye(2, dtype=np.float32)), [10, 1])
 
 
-def test_the_share_is_that_of_the_validation_texts_which_are_at_least_as_far() -> None:
-    np.testing.assert_allclose(LINE.shares(at(0, 1, 2, 9, 10)), [1, 1, 0.9, 0.2, 0.1])
-    np.testing.assert_allclose(LINE.shares(at(2.5)), [0.85])
+def test_the_share_is_that_of_the_validation_texts_which_are_at_least_as_strange() -> None:
+    np.testing.assert_allclose(shares_at(0, 1, 2, 9, 10), [1, 1, 0.9, 0.2, 0.1])
+    np.testing.assert_allclose(shares_at(2.5), [0.85])
+
+
+def test_a_text_is_the_stranger_the_less_its_logits_speak_for_any_label() -> None:
+    np.testing.assert_allclose(shares_at(2, energy=4), shares_at(4))
+    np.testing.assert_allclose(shares_at(4, energy=-2), shares_at(3))
 
 
 def test_beyond_all_validation_texts_the_share_goes_on_falling_to_zero() -> None:
-    shares = LINE.shares(at(10, 10.001, 11, 15, 49.9))
+    shares = shares_at(10, 10.001, 11, 15, 49.9)
     assert (np.diff(shares) < 0).all()
     assert shares[1] == pytest.approx(0.1, abs=1e-3)
     assert 0 <= shares[-1] < 1e-3
 
 
 def test_validation_texts_that_all_lie_at_one_distance_give_shares_too() -> None:
-    scope = Scope(LINE.whitening, LINE.centroids, np.full(30, 2, np.float32))
-    shares = scope.shares(at(1, 2, 3))
+    known = np.full(30, 2, np.float32)
+    scope = Scope(LINE.whitening, LINE.centroids, LINE.weights, known)
+    shares = shares_at(1, 2, 3, scope=scope)
     assert np.isfinite(shares).all()
     assert shares[0] == 1
     assert shares[2] < 1e-6
@@ -67,6 +79,7 @@ def scope() -> Scope:
     return Scope(
         draw.normal(size=(32, 5)).astype(np.float32),
         draw.normal(size=(3, 5)).astype(np.float32),
+        draw.random(2).astype(np.float32),
         np.sort(draw.random(40)).astype(np.float32),
     )
 
@@ -90,7 +103,7 @@ def test_it_is_read_as_it_was_written(with_scope: AdapterSource, scope: Scope) -
     again = read_scope(with_scope)
     for name, tensor in scope.tensors.items():
         np.testing.assert_array_equal(again.tensors[name], tensor)
-    assert again.nbytes == 4 * (32 * 5 + 3 * 5 + 40)
+    assert again.nbytes == 4 * (32 * 5 + 3 * 5 + 2 + 40)
 
 
 def test_an_adapter_without_the_file_has_none(
@@ -128,6 +141,8 @@ def test_a_damaged_head_is_not_this_files_matter(with_scope: AdapterSource) -> N
         {"whitening": np.full((32, 5), np.nan, np.float32)},
         {"centroids": np.zeros((0, 5), np.float32)},
         {"centroids": np.zeros(5, np.float32)},
+        {"weights": np.zeros(3, np.float32)},
+        {"weights": np.array([1, np.inf], np.float32)},
         {"known": np.zeros(0, np.float32)},
         {"known": np.array([2, 1], np.float32)},
         {"known": np.zeros((2, 2), np.float32)},
