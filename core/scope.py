@@ -125,7 +125,9 @@ def read_scope(source: AdapterSource) -> Scope:
     except (OSError, SafetensorError) as error:
         raise AdapterCorrupt(f"{who} cannot be read: {error}") from error
     if method != METHOD:
-        raise AdapterCorrupt(f"{who} is of a method not known here", "upgrade adapter-platform")
+        raise AdapterCorrupt(
+            f"{who} is of a method not known here", "upgrade adapter-platform, or train it again"
+        )
     scope = Scope(**tensors)
     if not _fits(scope, source.manifest.base.hidden_size):
         raise AdapterCorrupt(f"{who} does not hold what its adapter asks for")

@@ -1,7 +1,8 @@
 """``python -m benchmarks.quality.accuracy DATA``: how good answers are, beside the baselines.
 
 Each result is a line of the JSON file as soon as it is there; those that stand in it are not
-measured again, so a run may be stopped and gone on with.
+measured again, so a run may be stopped and gone on with. Ours are measured again where the recipe
+is another; after a change of the code a file is begun anew.
 """
 
 from __future__ import annotations
@@ -10,18 +11,19 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ..machine import undisturbed
+from ..row import NotHere
 
 METHODS = ("tfidf", "probe", "full", "ours")
 WHOLE = ("goemotions/goemotions", "crosswoz/crosswoz_domain", "xsid/xsid", "it_tickets/it_tickets")
 F1 = ("goemotions", "it_tickets")
-KEY = ("set", "shots", "seed", "method", "base")
+KEY = ("set", "shots", "seed", "method", "base", "digest")
 SEEDS = {None: 3, 10: 5, 3: 5}
 
 
@@ -56,7 +58,7 @@ def main(
     from adapter_platform.cli.adapters.train import recipe_settings
     from adapter_platform.plugins import open_platform
 
-    from .learners import LEARNERS, Task
+    from .learners import LEARNERS, Task, digest
     from .sets import adapters_of, sample
 
     settings = recipe_settings(None, recipe or [], None)
@@ -69,18 +71,21 @@ def main(
         for set_name, number, seed in _asked(sets, wanted, seeds):
             for kind in method or METHODS:
                 called = name if kind == "ours" else kind
-                place: dict[str, Any] = dict(
-                    zip(KEY, (set_name, number, seed, called, base), strict=True)
-                )
+                which = digest(settings) if kind == "ours" else None
+                values = (set_name, number, seed, called, base, which)
+                place: dict[str, Any] = dict(zip(KEY, values, strict=True))
                 if tuple(place.values()) in done:
                     continue
                 drawn = sample(data, set_name, number, seed)
                 files = drawn.write(scratch / "data")
                 own = settings if kind == "ours" else {}
-                learnt = LEARNERS[kind](Task(drawn, files, platform, own))
-                for result in _results(learnt, set_name):
-                    seconds = None if learnt.seconds is None else round(learnt.seconds, 1)
-                    _append(json_file, {**place, "recipe": own, **result, "seconds": seconds})
+                try:
+                    learnt = LEARNERS[kind](Task(drawn, files, platform, own))
+                except NotHere as absent:
+                    raise typer.BadParameter(f"{kind} is not installed: {absent}") from absent
+                seconds = None if learnt.seconds is None else round(learnt.seconds, 1)
+                said = {**place, "recipe": own, "seconds": seconds}
+                _append(json_file, [said | result for result in _results(learnt, set_name)])
     finally:
         shutil.rmtree(scratch)
 
@@ -114,19 +119,21 @@ def _keys(path: Path) -> set[tuple[Any, ...]]:
     if not path.exists():
         return set()
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {tuple(row[k] for k in KEY) for row in lines}
+    return {tuple(row.get(k) for k in KEY) for row in lines}
 
 
-def _append(path: Path, line: dict[str, Any]) -> None:
+def _append(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    """All at once: a set in several languages is measured whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as out:
-        out.write(json.dumps(line, ensure_ascii=False) + "\n")
-    time = "" if line["seconds"] is None else f", {line['seconds']} s"
-    typer.echo(
-        f"{line['set']} {line['shots'] or 'all'} seed {line['seed']} {line['method']}"
-        f"{' ' + line['part'] if 'part' in line else ''}: "
-        f"{100 * line['value']:.1f} +- {196 * line['error']:.1f}{time}"
-    )
+        out.write("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    for line in lines:
+        time = "" if line["seconds"] is None else f", {line['seconds']} s"
+        typer.echo(
+            f"{line['set']} {line['shots'] or 'all'} seed {line['seed']} {line['method']}"
+            f"{' ' + line['part'] if 'part' in line else ''}: "
+            f"{100 * line['value']:.1f} +- {196 * line['error']:.1f}{time}"
+        )
 
 
 if __name__ == "__main__":

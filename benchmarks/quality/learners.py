@@ -5,6 +5,7 @@ The others learn from a set's texts alone; ours reads labels' names too, unless 
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import time
 import warnings
@@ -25,6 +26,8 @@ from adapter_platform.core.platform import Platform
 from adapter_platform.core.training.judged import Scores, refitted
 from adapter_platform.core.training.linear import tfidf_logits
 from adapter_platform.core.training.prepare import Prepared, features, prepare
+from adapter_platform.core.training.recipe import FILE as RECIPE
+from adapter_platform.core.training.recipe import make_recipe, read_recipe
 from adapter_platform.core.training.requests import make_request
 
 from ..row import NotHere
@@ -110,12 +113,20 @@ def ours(task: Task) -> Learnt:
 def trained(
     platform: Platform, name: str, files: Mapping[str, str], settings: Mapping[str, Any]
 ) -> tuple[Manifest, bool]:
-    """The store's adapter of that name, trained first if it has none; whether it had."""
+    """The store's adapter of that name and recipe, trained first if it has none; whether it had."""
     try:
-        return platform.resolve(name).manifest, True
+        source = platform.resolve(name)
+        if digest(read_recipe(source.path / RECIPE)) == digest(settings):
+            return source.manifest, True
     except AdapterNotFound:
-        outcome = platform.train(name, files, settings=settings, allow_worse=True)
-        return outcome.manifest, False
+        pass
+    return platform.train(name, files, settings=settings, allow_worse=True).manifest, False
+
+
+def digest(settings: Mapping[str, Any]) -> str:
+    """The same for the same recipe, whatever of it is said and what is left to the defaults."""
+    recipe = make_recipe({**settings, "base": None, "seed": 0})
+    return hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()[:12]
 
 
 def published_scores(task: Task, manifest: Manifest, prepared: Prepared) -> Scores:

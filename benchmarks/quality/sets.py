@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import typer
 
 Row = Mapping[str, Any]
 Split = Literal["train", "val", "test"]
@@ -89,6 +90,10 @@ def sample(data: Path, name: str, shots: int | None = None, seed: int = 0) -> Sa
 
     ``xsid/xsid`` learns from English alone, and is judged on German, English, Japanese, Chinese; a
     few of its test texts have labels that the English texts do not teach, and are left out.
+
+    Raises:
+        typer.BadParameter: few examples are asked for of a set that has no validation split, or
+            several labels a text.
     """
     splits = read(data, name)
     if name.startswith("xsid"):
@@ -100,6 +105,8 @@ def sample(data: Path, name: str, shots: int | None = None, seed: int = 0) -> Sa
             if row["lang"] in ("de", "en", "ja", "zh") and row["label"] in taught
         ]
     if shots is not None:
+        if "val" not in splits or isinstance(splits["train"][0]["label"], list):
+            raise typer.BadParameter(f"few examples a class cannot be drawn from {name}")
         for split in ("train", "val"):
             splits[split] = few(splits[split], shots, seed)
     return Sample(name, shots, seed, {split: tuple(rows) for split, rows in splits.items()})

@@ -48,8 +48,8 @@ class Figure:
 def mean(cells: Sequence[Sequence[Mapping[str, Any]]]) -> Figure:
     """Over sets, of the means over their seeds.
 
-    Several seeds of a set share its test texts, so their mean is as sure as the texts allow, or as
-    the seeds differ, whichever is less sure; sets are independent of each other.
+    Several seeds of a set share its test texts: how these were drawn and how the seeds differ are
+    independent, so their variances add. Sets are independent of each other.
     """
     values, variances = [], []
     for runs in cells:
@@ -61,16 +61,21 @@ def mean(cells: Sequence[Sequence[Mapping[str, Any]]]) -> Figure:
             spread = sum((value - centre) ** 2 for value in found) / (len(found) - 1)
             seeds = math.sqrt(spread / len(found))
         values.append(centre)
-        variances.append(max(texts, seeds) ** 2)
+        variances.append(texts**2 + seeds**2)
     return Figure(sum(values) / len(values), math.sqrt(sum(variances)) / len(values))
 
 
 def tables(results: Sequence[Mapping[str, Any]]) -> Table:
     """A row for each set or mean of sets, a column for each method."""
-    by_place: dict[tuple[str, int | None, str], dict[str, list[Mapping[str, Any]]]]
-    by_place = defaultdict(lambda: defaultdict(list))
-    for run in results:
-        by_place[run["set"], run["shots"], run.get("part", "")][run["method"]].append(run)
+    by_seed: dict[tuple[str, int | None, str], dict[str, dict[int, Mapping[str, Any]]]]
+    by_seed = defaultdict(lambda: defaultdict(dict))
+    for run in results:  # the later of two stands
+        place = run["set"], run["shots"], run.get("part", "")
+        by_seed[place][run["method"]][run["seed"]] = run
+    by_place = {
+        place: {name: list(runs.values()) for name, runs in methods.items()}
+        for place, methods in by_seed.items()
+    }
     called = [
         name for name in (*METHODS, OURS) if any(name in found for found in by_place.values())
     ]

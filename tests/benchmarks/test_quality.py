@@ -95,7 +95,7 @@ def run(value: float, error: float = 0.01, **place: Any) -> dict[str, Any]:
 def test_the_mean_over_sets_is_of_their_means_over_seeds() -> None:
     found = mean([[run(0.8), run(0.9)], [run(0.95)]])
     assert found.value == pytest.approx(0.9)
-    assert found.error == pytest.approx(np.hypot(0.05, 0.01) / 2)
+    assert found.error == pytest.approx(np.sqrt(0.05**2 + 2 * 0.01**2) / 2)
 
 
 def test_a_mean_stands_only_where_every_set_has_been_measured() -> None:
@@ -109,13 +109,12 @@ def test_a_mean_stands_only_where_every_set_has_been_measured() -> None:
     assert "70.0" in lines["banking"]
 
 
-def test_adapters_that_are_kept_are_judged_again_rather_than_trained_again(
+def test_adapters_that_are_kept_are_judged_again_and_trained_again_only_by_another_recipe(
     data: Path, tiny_base: Path, tmp_path: Path, private_home: Path
 ) -> None:
     from benchmarks.quality import accuracy
 
-    rows = []
-    for name in ("first.jsonl", "second.jsonl"):
+    def measure(name: str, *recipe: str) -> list[dict[str, Any]]:
         accuracy.main(
             data,
             tmp_path / name,
@@ -123,15 +122,35 @@ def test_adapters_that_are_kept_are_judged_again_rather_than_trained_again(
             shots=["3"],
             seeds=1,
             method=["ours"],
-            recipe=["epochs=1"],
+            recipe=list(recipe),
             base=str(tiny_base),
             store=tmp_path / "kept",
             threads=1,
         )
-        rows.append(json.loads((tmp_path / name).read_text(encoding="utf-8")))
-    assert rows[0].pop("seconds") > 0
-    assert rows[1].pop("seconds") is None
-    assert rows[0] == rows[1]
+        lines = (tmp_path / name).read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+
+    (first,) = measure("first.jsonl", "epochs=1")
+    (second,) = measure("second.jsonl", "epochs=1")
+    assert first.pop("seconds") > 0
+    assert second.pop("seconds") is None
+    assert first == second
+    again, other = measure("first.jsonl", "epochs=2")
+    assert again["digest"] == first["digest"] != other["digest"]
+    assert other["seconds"] > 0
+    assert len(measure("first.jsonl", "epochs=2")) == 2
+
+
+def test_few_examples_a_class_are_refused_where_they_cannot_be_drawn(data: Path) -> None:
+    with pytest.raises(typer.BadParameter, match="cannot be drawn from xsid/xsid"):
+        sample(data, "xsid/xsid", 3)
+
+
+def test_of_two_results_for_one_place_the_later_stands() -> None:
+    printed = io.StringIO()
+    Console(width=120, file=printed).print(tables([run(0.8), run(0.6)]))
+    assert "60.0" in printed.getvalue()
+    assert "80.0" not in printed.getvalue()
 
 
 def test_the_two_trainings_that_are_timed_are_of_the_same_texts_and_both_are_judged(

@@ -171,4 +171,4 @@ def test_what_is_no_such_file_or_of_another_method_is_refused_in_a_sentence(
         save_file(scope.tensors, path, method)
         with pytest.raises(AdapterCorrupt, match="a method not known here") as caught:
             read_scope(rewritten(with_scope))
-        assert caught.value.hint == "upgrade adapter-platform"
+        assert caught.value.hint == "upgrade adapter-platform, or train it again"
