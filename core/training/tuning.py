@@ -396,7 +396,7 @@ def _judge(
 
 
 def _figure(scores: Scores, prepared: Prepared) -> float:
-    return float(scores.evaluations(prepared)["val"]["metrics"][prepared.scheme.primary_metric])
+    return scores.metrics(prepared)["val"][prepared.scheme.primary_metric]
 
 
 def _value(score: float, loss: float) -> float:
