@@ -56,8 +56,8 @@ class Recipe(BaseModel):
             set, since it would drop what is the base's own; or along what the layers read of the
             training texts, ``eva``.
         layers: how many of the base's layers the method adapts, counted from the last; what comes
-            before them is run once for all epochs, without dropout. ``auto`` takes half of them, or all where the
-            method cannot be kept to some or `peft` says itself where it goes.
+            before them is run once for all epochs, without dropout. ``auto`` takes half of them, or
+            all where the method cannot be kept to some or `peft` says itself where it goes.
         pooling: how a text's tokens become one vector: ``mean`` of all, the first one (``cls``), or
             the base's own ``pooler``, if it has one. ``auto`` takes what the base says; of a Hub id
             or a directory ``pooler`` where the checkpoint has one, else ``mean``.
