@@ -360,11 +360,11 @@ class Platform:
             DataError: there are no texts.
             PlatformError: the adapter is damaged, or its base is not here.
         """
-        from .training.judge import texts_to_judge
+        from .training.judge import split_texts
         from .training.profiling import add_profile
 
         source = self.resolve(adapter)
-        texts = texts_to_judge(source, self.registry, data=data, columns=columns, split="train")
+        texts = split_texts(source, self.registry, data=data, columns=columns, split="train")
         return add_profile(source, texts.examples, base, self._workshop(), _told(progress))
 
     def evaluate(
@@ -380,15 +380,17 @@ class Platform:
 
         Args:
             data: labelled texts; None: those of the domain under the adapter's name.
-            split: which of them; data without splits is judged whole.
+            split: which of them; data without splits is judged whole. Texts that the adapter was
+                trained on or chosen by are left out, unless they are asked for.
             base: where the adapter's own base lies, if not where its id says.
 
         Returns:
             what `training.evaluate.evaluate` gives; on the very data that the adapter was made
-            from ``baselines`` too, from its report.
+            from, and none left out, ``baselines`` too, from its report; ``split``, ``seen`` and
+            ``unknown`` as `training.judge.Judging` has them.
 
         Raises:
-            DataError: there are no texts to judge by.
+            DataError: there are no texts to judge by, or the adapter has seen them all.
         """
         from .training.judge import judge
 
@@ -413,7 +415,7 @@ class Platform:
 
         Raises:
             UsageError: they are one, or have different labels.
-            DataError: there are no texts to judge by, or one was trained on some of them.
+            DataError: there are no texts to judge by, or one or the other has seen each.
         """
         from .training.compare import compare_by_data
 

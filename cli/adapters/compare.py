@@ -50,7 +50,7 @@ def compare(
 ) -> None:
     """Judge two adapters on the same texts: which is better, and where they differ.
 
-    Neither may have been trained on the texts. A difference is B's figure less A's.
+    Texts that either was trained on are left out. A difference is B's figure less A's.
     """
     if html is not None:
         check_page(html)

@@ -43,7 +43,8 @@ def evaluate(
 ) -> None:
     """Classify labelled texts and compare: figures, classes, slices, the worst mistakes.
 
-    Without --data, the test texts of the domain under the adapter's name.
+    Without --data, the test texts of the domain under the adapter's name. Texts that it was
+    trained on are left out, unless --split train asks for them.
     """
     if html is not None:
         check_page(html)

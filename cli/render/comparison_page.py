@@ -7,7 +7,7 @@ from typing import Any
 
 from . import page, plots
 from .comparison import differ, figures, mcnemar, right_and_wrong, verdict
-from .evaluation import SCORES, figure_name
+from .evaluation import SCORES, figure_name, seen_sentences
 from .figures import count
 
 
@@ -22,6 +22,8 @@ def comparison_page(found: Mapping[str, Any]) -> str:
 
 def _parts(found: Mapping[str, Any]) -> Iterator[str]:
     yield page.paragraph(f"{verdict(found)}.")
+    for sentence in seen_sentences(found):
+        yield page.paragraph(f"{sentence[0].upper()}{sentence[1:]}.")
     yield page.heading("Figures")
     yield page.paragraph(f"A difference is {found['b']} less {found['a']}, on the same texts.")
     yield page.table(figures(found))

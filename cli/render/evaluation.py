@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .figures import percent, points, span
+from .figures import count, percent, points, span
 from .table import Table, shorten
 
 NAMES = {"probe": "probe (frozen base)", "tfidf": "TF-IDF"}
@@ -34,6 +34,22 @@ def baselines(report: Mapping[str, Any]) -> Table:
         rows.append((NAMES.get(name, name), *map(percent, figures)))
     headings = [f"{split} {figure_name(metric)}>" for split, metric in columns]
     return Table.of(("", *headings), rows)
+
+
+def seen_sentences(found: Mapping[str, Any]) -> Iterator[str]:
+    """What is to be said of the texts that the judged adapters have seen, or may have.
+
+    Args:
+        found: what `training.judge.judge` or `training.compare.compare` gives.
+    """
+    who = found.get("adapter") or f"{found['a']} or {found['b']}"
+    if found["seen"]:
+        are, them = ("is", "it") if found["seen"] == 1 else ("are", "them")
+        texts = count(found["seen"], "text")
+        yield f"{texts} {are} left out: {who} was trained on {them} or chosen by {them}"
+    if found["unknown"]:
+        who = " and ".join(found["unknown"])
+        yield f"it is not known which texts {who} learned from; they may be among these"
 
 
 def figures(evaluation: Mapping[str, Any]) -> Table:

@@ -16,6 +16,7 @@ from .evaluation import (
     labels,
     mistakes,
     per_class,
+    seen_sentences,
     slices,
 )
 from .figures import count
@@ -43,6 +44,8 @@ def _parts(found: Mapping[str, Any]) -> Iterator[str]:
         if split is None
         else f"The {split} split of the data."
     )
+    for sentence in seen_sentences(found):
+        yield page.paragraph(f"{sentence[0].upper()}{sentence[1:]}.")
     yield page.heading("Figures")
     yield page.paragraph(
         "The interval tells how far a figure may be off because the texts happened to be these. "

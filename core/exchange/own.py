@@ -14,6 +14,7 @@ from ..engine.published import FILES, read_config, read_head
 from ..errors import AdapterCorrupt, BaseUnavailable, PlatformError, PluginError
 from ..postprocess import build_chain
 from ..scope import has_scope, read_scope
+from ..seen import has_seen, read_seen
 from ..store.manifest import WORSE, Manifest
 from ..store.source import AdapterSource
 from ..store.verify import damage, strangers
@@ -115,6 +116,8 @@ def _check(source: AdapterSource, base: Base | None, workshop: Workshop) -> None
     read_head(source, source.manifest.base.hidden_size)
     if has_scope(source.manifest):
         read_scope(source)
+    if has_seen(source.manifest):
+        read_seen(source)
     if base is None:
         return
     logits = engine_logits(base, source, sample_rows(base), workshop.device)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 from scipy.stats import binomtest
 
-from ..errors import DataError, UsageError
+from ..errors import UsageError
 from ..examples import place
 from . import bootstrap
 from .evaluate import headline
@@ -83,7 +83,7 @@ class Comparison(TypedDict):
 
     Attributes:
         a, b: the adapters, as ``name@version``.
-        split: which part of the data the texts are; None: all of it.
+        split, seen, unknown: as `judge.Judging` has them.
         primary: the metric that decides.
         differ: every text that they answer differently; those that one has right come first, by
             the confidence of the wrong one.
@@ -92,6 +92,8 @@ class Comparison(TypedDict):
     a: str
     b: str
     split: str | None
+    seen: int
+    unknown: list[str]
     n: int
     primary: str
     figures: dict[str, Compared]
@@ -109,14 +111,14 @@ def compare_by_data(
     columns: Mapping[str, str] | None = None,
     split: str = "test",
 ) -> Comparison:
-    """Asks both, and compares what they say.
+    """Asks both, and compares what they say of the texts that judge `a` and are new to both.
 
     Raises:
         UsageError: they are one, or have different labels.
-        as `texts_to_compare_by`.
+        as `judge.texts_to_judge`.
     """
     check_comparable(a, b)
-    judging = texts_to_compare_by(a, b, registry, data=data, columns=columns, split=split)
+    judging = texts_to_judge(a, registry, beside=[b], data=data, columns=columns, split=split)
     return compare((a, b), judging, (ask(a, judging.texts), ask(b, judging.texts)))
 
 
@@ -150,55 +152,6 @@ def _only(name: str, scheme: LabelScheme, other: LabelScheme) -> str:
     return f"only {name} has {', '.join(map(repr, lone[:SHOWN]))}{more}" if lone else ""
 
 
-def texts_to_compare_by(
-    a: AdapterSource,
-    b: AdapterSource,
-    registry: Registry,
-    *,
-    data: Data | None = None,
-    columns: Mapping[str, str] | None = None,
-    split: str = "test",
-) -> Judging:
-    """The texts that judge `a` (`judge.texts_to_judge`), none of which either was trained on.
-
-    Raises:
-        as `judge.texts_to_judge`.
-        DataError: some of them are known to have been training texts of one of the two.
-    """
-    judging = texts_to_judge(a, registry, data=data, columns=columns, split=split)
-    if data is None:
-        domain = registry.domains[a.manifest.name].value
-        data, columns = domain.data, {**domain.columns, **(columns or {})}
-    for source in (a, b):
-        known = _trained_on(source, registry, data, columns)
-        count = sum(text in known for text in judging.texts)
-        if count:
-            raise DataError(
-                f"{source.manifest.reference} was trained on {count} of these "
-                f"{len(judging.texts)} texts, so it cannot be compared by them",
-                "give --data with texts that neither was trained on",
-            )
-    return judging
-
-
-def _trained_on(
-    source: AdapterSource, registry: Registry, data: Data, columns: Mapping[str, str] | None
-) -> frozenset[str]:
-    """The training texts of an adapter, where they are among the data or in its own domain."""
-    fingerprint = source.manifest.data_fingerprint
-    places: list[tuple[Data | None, Mapping[str, str] | None]] = [(data, columns)]
-    if source.manifest.name in registry.domains:
-        places.append((None, None))
-    for where, named in places:
-        try:
-            found = texts_to_judge(source, registry, data=where, columns=named, split="train")
-        except DataError:  # no training texts there, or not any more: they are not known
-            continue
-        if found.data_fingerprint == fingerprint:
-            return frozenset(found.texts)
-    return frozenset()
-
-
 def compare(
     sources: tuple[AdapterSource, AdapterSource],
     judging: Judging,
@@ -211,6 +164,8 @@ def compare(
         "a": one.reference,
         "b": other.reference,
         "split": judging.split,
+        "seen": judging.seen,
+        "unknown": list(judging.unknown),
         "n": len(judging.examples),
         "primary": one.scheme.primary_metric,
         "figures": _figures(a, b),

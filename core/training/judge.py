@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError, UsageError, unknown
+import numpy as np
+
+from ..errors import DataError, PlatformError, UsageError, unknown
 from ..examples import SPLITS, load_examples
 from ..registry import Domain
+from ..seen import TENSORS as SEEN
+from ..seen import Seen, has_seen, read_seen
 from . import report as reports
 from .evaluate import evaluate
 from .recipe import FILE as RECIPE
@@ -17,7 +21,6 @@ from .requests import by_split
 from .splits import make_splits
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from ..examples import Example
@@ -36,11 +39,15 @@ class Judging:
     Attributes:
         split: which part of the data they are; None: all of it.
         data_fingerprint: of all the data that they were taken from, as manifests keep it.
+        seen: how many were left out because an adapter that is judged has seen them.
+        unknown: the adapters of which nobody knows what they have seen, as ``name@version``.
     """
 
     examples: Sequence[Example]
     split: str | None
     data_fingerprint: str
+    seen: int = 0
+    unknown: tuple[str, ...] = ()
 
     @property
     def texts(self) -> list[str]:
@@ -56,10 +63,11 @@ def judge(
     columns: Mapping[str, str] | None = None,
     split: str = "test",
 ) -> dict[str, Any]:
-    """What `evaluate` says of an adapter's answers to the texts that judge it (`texts_to_judge`).
+    """What `evaluate` says of an adapter's answers to the texts that judge it (`texts_to_judge`),
+    and ``split``, ``seen`` and ``unknown`` of `Judging`.
 
-    ``split`` is the part of the data that the texts are, or None for all of it. On validation and
-    test texts of the very data that the adapter was made from, ``baselines`` from its report too.
+    On validation and test texts of the very data that the adapter was made from, where none of them
+    was left out, ``baselines`` from its report too.
 
     Raises:
         as `texts_to_judge`.
@@ -74,14 +82,92 @@ def judge(
         )
     }
     # Baselines of other texts would compare what cannot be compared.
-    same = judging.data_fingerprint == manifest.data_fingerprint
+    same = judging.data_fingerprint == manifest.data_fingerprint and not judging.seen
     report = reports.read(source.path) if same and judging.split in ("val", "test") else None
     if report:
         found["baselines"] = report["baselines"]
-    return {"adapter": manifest.reference, "split": judging.split, **found}
+    return {
+        "adapter": manifest.reference,
+        "split": judging.split,
+        "seen": judging.seen,
+        "unknown": list(judging.unknown),
+        **found,
+    }
 
 
 def texts_to_judge(
+    source: AdapterSource,
+    registry: Registry,
+    *,
+    beside: Sequence[AdapterSource] = (),
+    data: Data | None = None,
+    columns: Mapping[str, str] | None = None,
+    split: str = "test",
+) -> Judging:
+    """The texts of `split_texts` that are new to the adapter, whatever the data has become.
+
+    Left out is what the adapter itself keeps of its training (`core.seen`): training texts, and
+    validation texts unless those are asked for. Who asks for training texts gets them, but not to
+    judge several adapters. Adapters without that file are known by the data that they were made
+    from, where it is these very data or their domain's; `Judging.unknown` names the others.
+
+    Args:
+        beside: other adapters that the texts shall be new to as well.
+
+    Raises:
+        as `split_texts`.
+        AdapterCorrupt: what an adapter has seen cannot be read.
+        DataError: the adapters have seen all of the texts.
+    """
+    judging = split_texts(source, registry, data=data, columns=columns, split=split)
+    if split == "train" and not beside:
+        return judging
+    if data is None:
+        domain = registry.domains[source.manifest.name].value
+        data, columns = domain.data, {**domain.columns, **(columns or {})}
+    splits = ("train",) if judging.split in SEEN else SEEN
+    sources = (source, *beside)
+    old, strangers = np.zeros(len(judging.examples), bool), []
+    for one in sources:
+        seen = _seen(one, registry, data, columns)
+        if seen is None:
+            strangers.append(one.manifest.reference)
+        else:
+            old |= seen.among(judging.texts, splits)
+    if old.all():
+        who = " or ".join(one.manifest.reference for one in sources)
+        raise DataError(
+            f"there is nothing to judge by: {who} was trained on all of the {len(old)} texts, or "
+            "chosen by them",
+            "give --data with other texts",
+        )
+    new = [example for example, is_old in zip(judging.examples, old, strict=True) if not is_old]
+    return replace(judging, examples=new, seen=int(old.sum()), unknown=tuple(strangers))
+
+
+def _seen(
+    source: AdapterSource, registry: Registry, data: Data, columns: Mapping[str, str] | None
+) -> Seen | None:
+    """What an adapter has seen: as it says itself, or else as the data tell that it was made from,
+    if they are `data` or those of its domain.
+    """
+    if has_seen(source.manifest):
+        return read_seen(source)
+    places: list[tuple[Data | None, Mapping[str, str] | None]] = [(data, columns)]
+    if source.manifest.name in registry.domains:
+        places.append((None, None))
+    for where, named in places:
+        try:
+            fingerprint, examples = _load(source, registry, where, named)
+        except PlatformError:  # those data are not to be had, or not for these labels
+            continue
+        if fingerprint == source.manifest.data_fingerprint:
+            texts = {part: [e.text for e in examples if e.split == part] for part in SEEN}
+            return Seen.of(texts["train"], texts["val"])
+    return None
+
+
+def split_texts(
     source: AdapterSource,
     registry: Registry,
     *,
@@ -89,10 +175,10 @@ def texts_to_judge(
     columns: Mapping[str, str] | None = None,
     split: str = "test",
 ) -> Judging:
-    """The examples of one split, as the adapter's training saw them.
+    """The examples of one split, whether the adapter has seen them or not.
 
-    The data that the adapter was made from is split as its training did, wherever it lies now, so
-    that no text of training is judged unasked. Other data without splits is judged whole.
+    The data that the adapter was made from is split as its training did, wherever it lies now, and
+    so are those of its domain. Other data without splits is taken whole.
 
     Raises:
         DataError: there is no data, or the split has no texts.
@@ -100,6 +186,29 @@ def texts_to_judge(
     """
     if split not in SPLITS:
         raise unknown("split", split, SPLITS, UsageError)
+    fingerprint, examples = _load(source, registry, data, columns)
+    if not any(example.split for example in examples):
+        return Judging(examples, None, fingerprint)
+    chosen = [example for example in examples if example.split == split]
+    if not chosen:
+        found = {example.split for example in examples}
+        others = [name for name in SPLITS if name in found]
+        raise DataError(
+            f"there are no texts in the split {split!r}", f"use --split {' or '.join(others)}"
+        )
+    return Judging(chosen, split, fingerprint)
+
+
+def _load(
+    source: AdapterSource,
+    registry: Registry,
+    data: Data | None,
+    columns: Mapping[str, str] | None,
+) -> tuple[str, Sequence[Example]]:
+    """The data's fingerprint and examples, split where they are the adapter's own (`split_texts`).
+
+    Raises `DataError` where there are none.
+    """
     manifest = source.manifest
     brought = registry.domains.get(manifest.name)
     if data is None and brought is None:
@@ -115,27 +224,17 @@ def texts_to_judge(
         scheme=manifest.scheme,
     )
     fingerprint = dataset.fingerprint()
-    examples: Sequence[Example] = dataset.examples
-    if data is None or fingerprint == manifest.data_fingerprint:
-        recipe = stored_recipe(source)
-        splits = make_splits(
-            examples,
-            dataset.scheme,
-            seed=recipe.seed,
-            val_share=recipe.val_share,
-            test_share=recipe.test_share,
-        )
-        examples = (*splits.train, *splits.val, *splits.test)
-    elif not any(example.split for example in examples):
-        return Judging(examples, None, fingerprint)
-    chosen = [example for example in examples if example.split == split]
-    if not chosen:
-        found = {example.split for example in examples}
-        others = [name for name in SPLITS if name in found]
-        raise DataError(
-            f"there are no texts in the split {split!r}", f"use --split {' or '.join(others)}"
-        )
-    return Judging(chosen, split, fingerprint)
+    if data is not None and fingerprint != manifest.data_fingerprint:
+        return fingerprint, dataset.examples
+    recipe = stored_recipe(source)
+    splits = make_splits(
+        dataset.examples,
+        dataset.scheme,
+        seed=recipe.seed,
+        val_share=recipe.val_share,
+        test_share=recipe.test_share,
+    )
+    return fingerprint, (*splits.train, *splits.val, *splits.test)
 
 
 def stored_recipe(source: AdapterSource) -> Recipe:

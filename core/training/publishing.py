@@ -13,6 +13,7 @@ from ..errors import unknown
 from ..examples import SPLITS
 from ..heads import Head
 from ..postprocess import build_step
+from ..seen import Seen
 from ..store.manifest import Calibration, Manifest, StepRecord
 from . import report as reports
 from .card import FILE as CARD
@@ -114,6 +115,16 @@ def typical_text(prepared: Prepared) -> str:
     return (*prepared.splits.test, *prepared.splits.train)[0].text
 
 
+def seen_texts(prepared: Prepared) -> Seen:
+    """The data's training and validation texts, without those that the recipe has added."""
+    given = {example.text for example in prepared.dataset.examples}
+    train, val = (
+        [example.text for example in prepared.examples(split) if example.text in given]
+        for split in ("train", "val")
+    )
+    return Seen.of(train, val)
+
+
 def write_files(
     directory: Path,
     request: TrainingRequest,
@@ -132,6 +143,7 @@ def write_files(
     head.save(directory)
     if scope is not None:
         scope.save(directory)
+    seen_texts(prepared).save(directory)
     recipe = request.recipe.model_copy(update={"base": prepared.base.id})
     recipe.write(directory)
     reports.write(directory, report)

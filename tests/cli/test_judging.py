@@ -45,6 +45,7 @@ def test_an_evaluation_says_how_far_its_figures_go(answer: Answer, texts: Path) 
 def test_the_json_of_an_evaluation_is_whole(as_json: Json, texts: Path) -> None:
     found = as_json("adapters", "eval", "desk", "--data", texts, "--json")
     assert found["n"] == 36
+    assert (found["seen"], found["unknown"]) == (0, ["desk@2"])
     assert sum(cell["n"] for cell in found["confusion"]) == 36
     assert sum(found_bin["n"] for found_bin in found["calibration"]["bins"]) == 36
     assert found["intervals"].keys() >= {"accuracy", "macro_f1", "brier", "aurc"}
@@ -155,3 +156,4 @@ def test_a_split_is_left_out_where_the_data_has_none_and_it_is_said(
     result = run("adapters", "compare", "desk@1", "desk@2", "--data", whole)
     assert result.exit_code == 0
     assert "judged on all the texts" in result.stderr
+    assert "not known which texts desk@1 and desk@2 learned from" in result.stderr

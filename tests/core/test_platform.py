@@ -749,10 +749,14 @@ def test_a_training_from_python_is_planned_run_and_judged(
     assert (found["adapter"], found["split"]) == ("support@1", "test")
     assert found["n"] == outcome.report["splits"]["test"] < 24, "no text of its training"
     assert set(found["baselines"]) == {"probe", "tfidf"}
+    assert (found["seen"], found["unknown"]) == (0, [])
+    tested = found["n"]
     other = tmp_path / "other.csv"
-    other.write_text("question,topic\nmoney please,refund\n", encoding="utf-8")
+    lines = (tmp_path / "texts.csv").read_text(encoding="utf-8").splitlines()
+    other.write_text("\n".join([*lines, "money please,refund"]), encoding="utf-8")
     found = platform.evaluate("support@1", str(other), columns=columns)
-    assert (found["n"], found["split"]) == (1, None)
+    assert (found["n"], found["split"]) == (tested + 1, None)
+    assert (found["seen"], found["unknown"]) == (24 - tested, [])
     assert "baselines" not in found, "those are of other texts"
     with pytest.raises(UsageError, match="no split named 'tset'"):
         platform.evaluate("support@1", data, columns=columns, split="tset")

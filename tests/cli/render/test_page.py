@@ -71,7 +71,13 @@ def judged(kind: Any) -> dict[str, Any]:
         Example(f"{EVIL} {i}", (scheme.classes[i % 3],), fields={"<i>lang</i>": "ab"[i % 2]})
         for i in range(40)
     ]
-    return {"adapter": "<desk>@1", "split": None, **evaluate(rows, examples, scheme)}
+    return {
+        "adapter": "<desk>@1",
+        "split": None,
+        "seen": 2,
+        "unknown": [],
+        **evaluate(rows, examples, scheme),
+    }
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -85,7 +91,7 @@ def test_a_report_stands_alone_and_texts_in_it_are_texts(kind: str) -> None:
     assert not re.search(r"url\((?!#)|@import", page)
     assert found["mistakes"][0]["text"] in read.text
     assert all(name in read.text for name in KINDS[kind])
-    assert "<desk>@1" in read.text
+    assert "2 texts are left out: <desk>@1 was trained on them or chosen by them." in read.text
     assert read.tags.count("svg") == 2
 
 
@@ -116,7 +122,13 @@ def test_the_same_evaluation_gives_the_same_page() -> None:
 def test_a_report_without_mistakes_says_so() -> None:
     scheme = LabelScheme.of("single", ["a", "b"])
     examples = [Example("one", ("a",)), Example("two", ("b",))]
-    found = {"adapter": "desk@1", "split": "test", **evaluate(np.eye(2), examples, scheme)}
+    found = {
+        "adapter": "desk@1",
+        "split": "test",
+        "seen": 0,
+        "unknown": [],
+        **evaluate(np.eye(2), examples, scheme),
+    }
     assert "There are none." in Reader(evaluation_page(found)).text
 
 
@@ -127,6 +139,8 @@ def test_a_comparison_stands_alone_too() -> None:
         "a": "desk@1",
         "b": "<desk>@2",
         "split": "test",
+        "seen": 1,
+        "unknown": ["<desk>@2"],
         "n": 8,
         "primary": "accuracy",
         "figures": {"accuracy": figure, "brier": figure, "ece": {**figure, "interval": None}},
@@ -139,6 +153,8 @@ def test_a_comparison_stands_alone_too() -> None:
     assert "script" not in read.tags
     assert "b" not in read.tags
     assert EVIL in read.text
+    assert "1 text is left out: desk@1 or <desk>@2 was trained on it or chosen by it." in read.text
+    assert "It is not known which texts <desk>@2 learned from" in read.text
     assert "<desk>@2 is better than desk@1: accuracy by 25.0 points" in read.text
     assert read.tags.count("svg") == 1
 

@@ -22,6 +22,7 @@ from adapter_platform.core.errors import (
 )
 from adapter_platform.core.exchange.exporting import export_adapter
 from adapter_platform.core.heads import Head
+from adapter_platform.core.seen import Seen, read_seen
 from adapter_platform.core.store.manifest import Manifest, StepRecord
 from adapter_platform.core.training.prepare import Workshop
 
@@ -41,6 +42,20 @@ def test_an_exported_adapter_comes_back_file_by_file(exported: Path, workshop: W
     assert manifest == replace(original, name="again")
     assert workshop.store.verify("again") == []
     assert bring(exported, workshop, name=None).reference == "old@2"
+
+
+def test_what_an_adapter_has_seen_goes_with_it(
+    stock: Stock, workshop: Workshop, tmp_path: Path
+) -> None:
+    imported = published(workshop, bring(stock(), workshop))
+    assert "seen.safetensors" not in imported.manifest.files
+    with workshop.store.stage("old") as staged:
+        shutil.copytree(imported.path, staged, dirs_exist_ok=True)
+        Seen.of(["hello"], ["bye"]).save(staged)
+        source = published(workshop, workshop.store.publish(staged, imported.manifest))
+    out = export_adapter(source, tmp_path / "seen", format="platform", bases=workshop.bases)
+    again = published(workshop, bring(out, workshop, name="again"))
+    assert read_seen(again).among(["Hello.", "bye", "else"]).tolist() == [True, True, False]
 
 
 def test_an_exported_adapter_needs_no_base_to_come_back_but_it_is_said(
@@ -84,6 +99,11 @@ SPOILED: dict[str, tuple[Callable[[Path], object], type[PlatformError], str]] = 
         lambda d: Head("pooler", np.ones((2, 32), "f4"), np.ones(2, "f4")).save(d),
         AdapterCorrupt,
         r"\(2, 32\)",
+    ),
+    "seen texts that are none": (
+        lambda d: (d / "seen.safetensors").write_bytes(b"{}"),
+        AdapterCorrupt,
+        r"seen\.safetensors of .* cannot be read",
     ),
     "another pooling": (
         lambda d: Head("mean", np.ones((3, 32), "f4"), np.ones(3, "f4")).save(d),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import comb
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from adapter_platform.core.errors import DataError, UsageError
 from adapter_platform.core.examples import Example, load_examples
 from adapter_platform.core.labels import LabelScheme
 from adapter_platform.core.registry import Registry
+from adapter_platform.core.seen import Seen
 from adapter_platform.core.store.manifest import Calibration, Manifest
 from adapter_platform.core.store.source import AdapterSource
 from adapter_platform.core.training.compare import (
@@ -21,9 +21,8 @@ from adapter_platform.core.training.compare import (
     check_comparable,
     compare,
     mcnemar,
-    texts_to_compare_by,
 )
-from adapter_platform.core.training.judge import Judging
+from adapter_platform.core.training.judge import Judging, texts_to_judge
 from adapter_platform.core.training.recipe import make_recipe
 
 from .conftest import SCHEME, TOPICS, WriteTexts
@@ -169,13 +168,20 @@ def trained(path: Path, name: str, fingerprint: str, seed: int) -> AdapterSource
     return made
 
 
+def trained_on(adapter: AdapterSource, texts: list[str]) -> AdapterSource:
+    """The adapter, which says that it was trained on these texts."""
+    Seen.of(texts, []).save(adapter.path)
+    manifest = adapter.manifest.write(adapter.path)
+    return AdapterSource(adapter.path, manifest, manifest.content_hash)
+
+
 def test_texts_are_new_to_both_where_both_split_the_data_alike(
     tmp_path: Path, with_domain: Registry
 ) -> None:
     dataset = load_examples(with_domain.domain("support").data, with_domain, scheme=SCHEME)
     a, b = (trained(tmp_path, name, dataset.fingerprint(), 5) for name in ("support", "other"))
-    judging = texts_to_compare_by(a, b, with_domain)
-    assert judging.split == "test"
+    judging = texts_to_judge(a, with_domain, beside=[b])
+    assert (judging.split, judging.seen, judging.unknown) == ("test", 0, ())
     assert judging.examples
 
 
@@ -183,13 +189,33 @@ def test_training_texts_of_either_are_no_judge(tmp_path: Path, with_domain: Regi
     dataset = load_examples(with_domain.domain("support").data, with_domain, scheme=SCHEME)
     a = trained(tmp_path, "support", dataset.fingerprint(), 5)
     b = trained(tmp_path, "other", dataset.fingerprint(), 6)  # its test texts are others
-    with pytest.raises(DataError, match=r"other@1 was trained on \d+ of these \d+ texts") as caught:
-        texts_to_compare_by(a, b, with_domain)
-    assert caught.value.hint is not None
-    assert "--data" in caught.value.hint
-    with pytest.raises(DataError, match="support@1 was trained on"):
-        texts_to_compare_by(a, replace(b, manifest=replace(b.manifest, data_fingerprint="")),
-                            with_domain, split="train")  # fmt: skip
+    alone = texts_to_judge(a, with_domain)
+    judging = texts_to_judge(a, with_domain, beside=[b])
+    assert 0 < len(judging.examples) < len(alone.examples)
+    assert judging.seen == len(alone.examples) - len(judging.examples)
+    theirs = texts_to_judge(b, with_domain, data=with_domain.domain("support").data)
+    assert set(judging.texts) == set(alone.texts) & set(theirs.texts)
+    for split in ("train", "test"):
+        with pytest.raises(DataError, match="support@1 or other@1 was trained on all") as caught:
+            texts_to_judge(a, with_domain, beside=[trained_on(b, alone.texts)], split=split)
+        assert caught.value.hint == "give --data with other texts"
+
+
+def test_versions_of_two_files_are_compared_on_what_neither_has_seen(
+    tmp_path: Path, registry: Registry, write_texts: WriteTexts
+) -> None:
+    texts = [f"{word} {i}" for i, word in enumerate("abcdefghij")]
+    path = tmp_path / "renamed.csv"
+    path.write_text("\n".join(["text,label", *(f"{t},refund" for t in texts)]), encoding="utf-8")
+    one = trained_on(trained(tmp_path, "support", "1" * 64, 5), texts[:4])
+    two = trained_on(trained(tmp_path, "later", "2" * 64, 5), texts[2:7])
+    for a, b in ((one, two), (two, one)):
+        judging = texts_to_judge(a, registry, beside=[b], data=f"csv:{path}")
+        assert (judging.texts, judging.seen) == (texts[7:], 7)
+        assert judging.unknown == ()
+    imported = source(tmp_path, "imported", SCHEME)
+    judging = texts_to_judge(imported, registry, beside=[two], data=f"csv:{path}")
+    assert (judging.seen, judging.unknown) == (5, ("imported@1",))
 
 
 def test_training_texts_are_known_too_where_they_lie_in_the_adapters_own_domain(
@@ -199,11 +225,12 @@ def test_training_texts_are_known_too_where_they_lie_in_the_adapters_own_domain(
     a = trained(tmp_path, "stranger", "", 5)
     b = trained(tmp_path, "support", dataset.fingerprint(), 5)
     new = write_texts(dict.fromkeys(TOPICS, 3), name="new", seed=9)
-    assert len(texts_to_compare_by(a, b, with_domain, data=new).examples) == 9
+    judging = texts_to_judge(a, with_domain, beside=[b], data=new)
+    assert (len(judging.examples), judging.unknown) == (9, ("stranger@1",))
     # The very texts in another order: no other trace of the training is in the file.
     texts = list(reversed(dataset.examples))
     lines = ["text,label", *(f"{e.text},{e.labels[0]}" for e in texts)]
     old = tmp_path / "old.csv"
     old.write_text("\n".join(lines), encoding="utf-8")
-    with pytest.raises(DataError, match="support@1 was trained on"):
-        texts_to_compare_by(a, b, with_domain, data=f"csv:{old}")
+    judging = texts_to_judge(a, with_domain, beside=[b], data=f"csv:{old}")
+    assert set(judging.texts) == set(texts_to_judge(b, with_domain).texts)

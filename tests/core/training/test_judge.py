@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,19 @@ from typing import Any
 import pytest
 
 from adapter_platform.core.bases import BaseRecord
-from adapter_platform.core.errors import DataError
+from adapter_platform.core.errors import AdapterCorrupt, DataError
 from adapter_platform.core.examples import load_examples
 from adapter_platform.core.registry import Registry
+from adapter_platform.core.seen import FILE, Seen
 from adapter_platform.core.store.manifest import Manifest
 from adapter_platform.core.store.source import AdapterSource
-from adapter_platform.core.training.judge import stored_recipe, texts_to_judge
+from adapter_platform.core.training.judge import split_texts, stored_recipe, texts_to_judge
+from adapter_platform.core.training.prepare import Quiet, Workshop
 from adapter_platform.core.training.recipe import make_recipe
+from adapter_platform.core.training.run import train
 from adapter_platform.core.training.splits import make_splits
 
-from .conftest import SCHEME, TOPICS, WriteTexts
+from .conftest import SCHEME, TOPICS, MakeRequest, WriteTexts, write_rows
 
 
 @pytest.fixture
@@ -111,3 +115,111 @@ def test_the_recipe_that_an_adapter_brings_is_read_back(
 ) -> None:
     assert stored_recipe(adapter).seed == 5
     assert stored_recipe(replace(adapter, path=tmp_path / "elsewhere")) == make_recipe()
+
+
+# --- texts that it has seen -----------------------------------------------------------------------
+
+
+def rows_of(uri: str) -> list[dict[str, str]]:
+    with Path(uri.removeprefix("csv:")).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def seeing(adapter: AdapterSource, train: list[str], val: list[str]) -> AdapterSource:
+    """The adapter with a file that says that it has seen these texts."""
+    Seen.of(train, val).save(adapter.path)
+    manifest = adapter.manifest.write(adapter.path)
+    return AdapterSource(adapter.path, manifest, manifest.content_hash)
+
+
+@pytest.fixture
+def trained(ask: MakeRequest, workshop: Workshop) -> AdapterSource:
+    """An adapter that was made from `texts`."""
+    train(ask(test_share=0.25, val_share=0.25, request={"allow_worse": True}), workshop, Quiet())
+    return workshop.store.resolve("support")
+
+
+def test_what_training_saw_is_not_judged_when_its_file_has_gained_a_row_or_is_sorted(
+    trained: AdapterSource, workshop: Workshop, texts: str, tmp_path: Path
+) -> None:
+    registry = workshop.registry
+    held_back = set(split_texts(trained, registry, data=texts).texts)
+    rows = rows_of(texts)
+    assert 0 < len(held_back) < len(rows)
+    judging = texts_to_judge(trained, registry, data=texts)
+    assert (set(judging.texts), judging.split, judging.seen) == (held_back, "test", 0)
+    new = {"text": "a parcel that came yesterday", "label": "delivery"}
+    more = write_rows(tmp_path / "more.csv", [*rows, new])
+    judging = texts_to_judge(trained, registry, data=more)
+    assert set(judging.texts) == {*held_back, new["text"]}
+    assert (judging.split, judging.seen) == (None, len(rows) - len(held_back))
+    assert judging.unknown == ()
+    moved = write_rows(tmp_path / "moved.csv", sorted(rows, key=lambda row: row["text"]))
+    assert set(texts_to_judge(trained, registry, data=moved).texts) == held_back
+    shouted = [row | {"text": f"  {row['text'].upper()}!"} for row in rows]
+    judging = texts_to_judge(trained, registry, data=write_rows(tmp_path / "loud.csv", shouted))
+    assert len(judging.examples) == len(held_back)
+
+
+def test_what_the_recipe_adds_to_the_data_is_not_among_what_was_seen(
+    trained: AdapterSource, ask: MakeRequest, workshop: Workshop
+) -> None:
+    files = trained.manifest.files
+    added = {"typos": 0.5, "label_texts": True, "test_share": 0.25, "val_share": 0.25}
+    again = train(ask(**added, request={"allow_worse": True}), workshop, Quiet()).manifest
+    assert "labels' names" in (workshop.store.path("support", 2) / "report.json").read_text()
+    assert again.files[FILE] == files[FILE]
+
+
+def test_a_domain_that_has_changed_is_judged_by_what_training_has_not_seen(
+    adapter: AdapterSource, with_domain: Registry
+) -> None:
+    # The new data's split is another one: what was seen stands on its test side too.
+    test = sorted(judged(adapter, with_domain))
+    source = seeing(adapter, test[:2], test[2:3])
+    judging = texts_to_judge(source, with_domain)
+    assert (set(judging.texts), judging.seen) == (set(test[3:]), 3)
+    assert (judging.split, judging.unknown) == ("test", ())
+
+
+def test_validation_and_training_texts_are_judged_where_they_are_asked_for(
+    adapter: AdapterSource, with_domain: Registry
+) -> None:
+    train, val = (sorted(judged(adapter, with_domain, split=part)) for part in ("train", "val"))
+    source = seeing(adapter, [*train, val[0]], val)
+    assert judged(source, with_domain, split="train") == set(train)
+    assert judged(source, with_domain, split="val") == set(val[1:]), "one was a training text too"
+
+
+def test_an_adapter_that_has_seen_all_the_texts_is_not_judged(
+    adapter: AdapterSource, with_domain: Registry
+) -> None:
+    test = sorted(judged(adapter, with_domain))
+    with pytest.raises(DataError, match="nothing to judge by: support@1 was trained on") as caught:
+        texts_to_judge(seeing(adapter, test, []), with_domain)
+    assert caught.value.hint == "give --data with other texts"
+
+
+def test_an_adapter_that_does_not_say_is_known_by_its_data_or_named(
+    adapter: AdapterSource, with_domain: Registry, tmp_path: Path
+) -> None:
+    domain = with_domain.domain("support")
+    rows = rows_of(domain.data["train"])
+    moved = write_rows(tmp_path / "moved.csv", rows[::-1])
+    judging = texts_to_judge(adapter, with_domain, data=moved)
+    assert (len(judging.examples), judging.seen) == (len(rows), 0)
+    assert judging.unknown == ("support@1",)
+    assert texts_to_judge(adapter, with_domain).unknown == ("support@1",)
+    # Where its domain still has the very data that it was made from, those tell.
+    print_ = load_examples(domain.data, with_domain, scheme=SCHEME).fingerprint()
+    own = replace(adapter, manifest=replace(adapter.manifest, data_fingerprint=print_))
+    judging = texts_to_judge(own, with_domain, data=moved)
+    assert set(judging.texts) == judged(own, with_domain)
+    assert (judging.split, judging.unknown) == (None, ())
+
+
+def test_a_damaged_file_ends_in_a_sentence(adapter: AdapterSource, with_domain: Registry) -> None:
+    source = seeing(adapter, ["a"], [])
+    (source.path / FILE).write_bytes(b"x")
+    with pytest.raises(AdapterCorrupt, match=r"seen\.safetensors has changed"):
+        texts_to_judge(source, with_domain)

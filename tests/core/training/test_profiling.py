@@ -11,7 +11,7 @@ import pytest
 from adapter_platform.core.errors import AdapterCorrupt, DataError
 from adapter_platform.core.routing.profile import FILE, Profile
 from adapter_platform.core.store.manifest import Manifest
-from adapter_platform.core.training.judge import texts_to_judge
+from adapter_platform.core.training.judge import split_texts
 from adapter_platform.core.training.prepare import Quiet, Workshop
 from adapter_platform.core.training.profiling import add_profile
 from adapter_platform.core.training.run import train
@@ -27,7 +27,7 @@ def profile_of(workshop: Workshop, reference: str = "support") -> Profile:
 
 def profiled(workshop: Workshop, reference: str, data: str | Mapping[str, str]) -> Manifest:
     source = workshop.store.resolve(reference)
-    texts = texts_to_judge(source, workshop.registry, data=data, split="train")
+    texts = split_texts(source, workshop.registry, data=data, split="train")
     return add_profile(source, texts.examples, None, workshop, Quiet())
 
 

@@ -174,6 +174,7 @@ def test_what_is_published_is_whole_and_says_how_it_was_made(
         "head.safetensors",
         "report.json",
         "routing.safetensors",
+        "seen.safetensors",
         "training_config.json",
     }
     assert (manifest.version, manifest.parent, manifest.max_length) == (1, None, 32)
