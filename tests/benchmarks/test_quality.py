@@ -159,7 +159,15 @@ def test_the_two_trainings_that_are_timed_are_of_the_same_texts_and_both_are_jud
     assert found["examples"] == 2 * (16 + 2)  # two epochs, of the labels' names too
     for name in ("ours", "plain"):
         assert len(found["seconds"][name]) == len(found["accuracy"][name]) == 2
-        assert min(found["seconds"][name]) > 0
+        for whole, steps in zip(found["seconds"][name], found["steps"][name], strict=True):
+            assert whole > steps > 0
+    apart = np.subtract(found["accuracy"]["ours"], found["accuracy"]["plain"])
+    mean, low, high = found["gain"]
+    assert mean == pytest.approx(apart.mean())
+    assert low <= mean <= high
+    assert f"accuracy {100 * mean:+.1f} points beside the plain Trainer" in shown.stdout
+    steps = {name: sum(seconds) for name, seconds in found["steps"].items()}
+    assert f"in the steps alone {steps['plain'] / steps['ours']:.2f} times" in shown.stdout
     assert found["ratio"] == pytest.approx(
         sum(found["seconds"]["plain"]) / sum(found["seconds"]["ours"])
     )
@@ -181,6 +189,45 @@ def test_a_training_that_is_too_slow_is_an_error(
             must=1000.0,
         )
     assert left.value.exit_code == 1
+
+
+def test_accuracy_is_compared_text_by_text() -> None:
+    from benchmarks.quality.speed import gained
+
+    half = np.arange(400) % 2 == 0
+    assert gained({"ours": [half, half], "plain": [half, half]}) == [0, 0, 0]
+    fewer = half & (np.arange(400) >= 80)  # 40 texts that the peer has right, and we have not
+    mean, low, high = gained({"ours": [fewer, half], "plain": [half, half]})
+    assert mean == pytest.approx(-0.05)
+    assert low < mean < high < 0
+    assert (high - low) / 3.92 == pytest.approx(0.5 * np.sqrt(0.1 * 0.9 / 400), rel=0.1)
+
+
+def test_speed_does_not_make_up_for_accuracy() -> None:
+    from benchmarks.quality.speed import falls_short
+
+    def short(ratio: float, high: float) -> bool:
+        return falls_short({"ratio": ratio, "must": 1.3, "gain": [-0.01, -0.02, high]})
+
+    assert not short(1.3, 0.001)
+    assert short(1.2, 0.001)
+    assert short(9.0, -0.001)
+
+
+def test_macro_f1_is_what_an_evaluation_says() -> None:
+    from adapter_platform.core.examples import Example
+    from adapter_platform.core.labels import Label, LabelScheme
+    from adapter_platform.core.training.verdicts import Verdicts, all_once, metrics
+    from benchmarks.quality.score import macro_f1
+
+    single = LabelScheme("single", tuple(map(Label, ("a", "b", "c", "nobody"))))
+    wanted, given = np.array([0, 0, 1, 2, 2]), np.array([0, 1, 1, 0, 2])
+    texts = [Example("x", (single.classes[k],)) for k in wanted]
+    verdicts = Verdicts.of(np.eye(4)[given], texts, single)
+    (eval_says,) = metrics(verdicts, all_once(verdicts))["macro_f1"]
+    assert macro_f1(wanted, given) == pytest.approx(eval_says)
+    assert macro_f1(verdicts.wanted, verdicts.given) == pytest.approx(eval_says)
+    assert macro_f1(np.zeros((2, 3), int), np.zeros((2, 3), int)) == 1
 
 
 def test_a_document_is_shown_when_it_is_measured_as_it_is_when_it_was_kept(
