@@ -169,10 +169,9 @@ def main(
 
     settings = recipe_settings(None, recipe or [], None)
     contestants: dict[str, Run] = {"ours": ours, "plain": plain}
-    seconds: Figures
-    steps: Figures
-    accuracies: Figures
-    seconds, steps, accuracies = ({name: [] for name in contestants} for _ in range(3))
+    seconds: Figures = {name: [] for name in contestants}
+    steps: Figures = {name: [] for name in contestants}
+    accuracies: Figures = {name: [] for name in contestants}
     right: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in contestants}
     error, examples = 0.0, 0
     scratch = Path(tempfile.mkdtemp(prefix="speed-"))

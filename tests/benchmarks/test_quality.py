@@ -134,6 +134,30 @@ def test_adapters_that_are_kept_are_judged_again_rather_than_trained_again(
     assert rows[0] == rows[1]
 
 
+@pytest.mark.parametrize("method", ["tfidf", "probe", "probe-names", "full"])
+def test_what_ours_has_to_be_better_than_is_learnt_and_judged(
+    method: str, data: Path, tiny_base: Path, tmp_path: Path, private_home: Path
+) -> None:
+    from benchmarks.quality import accuracy
+
+    target = tmp_path / "quality.jsonl"
+    accuracy.main(
+        data,
+        target,
+        sets=["clinc150/bank"],
+        shots=["all"],
+        seeds=1,
+        method=[method],
+        base=str(tiny_base),
+        store=tmp_path / "kept",
+        threads=1,
+    )
+    (found,) = map(json.loads, target.read_text(encoding="utf-8").splitlines())
+    assert (found["method"], found["metric"], found["texts"]) == (method, "accuracy", 16)
+    assert found["value"] > 0.75  # each text has its label's name in it; a guess has half right
+    assert found["seconds"] > 0
+
+
 def test_the_two_trainings_that_are_timed_are_of_the_same_texts_and_both_are_judged(
     data: Path, tiny_base: Path, tmp_path: Path, private_home: Path
 ) -> None:
@@ -257,16 +281,23 @@ def test_kept_figures_are_shown_as_they_were_measured(tmp_path: Path) -> None:
     shown = CliRunner().invoke(app, ["routing", str(kept)]).stdout
     assert "0.9864  (0.9831 to 0.9898)" in shown
     assert "4500 texts in scope, 1000 out of scope" in shown
+    figures = {"base": "minilm", "reject": 0.02, "figures": figures, "inside": 1, "outside": 1}
+    kept.write_text(json.dumps(figures))
+    shown = CliRunner().invoke(app, ["routing", str(kept)]).stdout
+    assert "minilm, turned away below typicality 0.02" in shown
     lines = [
-        {"what": "ECE", "score": how, "domain": domain, "seed": 0, "value": value}
-        for domain, value in (("banking", 0.02), ("work", 0.04))
-        for how in ("temperature",)
+        {"what": "ECE", "score": "temperature", "domain": domain, "value": value, "interval": ends}
+        for domain, value, ends in (
+            ("mean", 0.03, [0.01, 0.06]),
+            ("banking", 0.02, [0.01, 0.04]),
+            ("work", 0.04, [0.03, 0.06]),
+        )
     ]
     kept.write_text("".join(json.dumps(line) + "\n" for line in lines))
     shown = CliRunner().invoke(app, ["scope", str(kept)]).stdout
     assert shown.split() == [
         *("ECE", "mean", "banking", "work"),
-        *("temperature", "3.00", "2.00", "4.00"),
+        *("temperature", "3.00", "(1.00", "to", "6.00)", "2.00", "4.00"),
     ]
 
 
