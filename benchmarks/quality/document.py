@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 Document = Mapping[str, Any]
 Lines = Callable[[Document], Iterable[str]]
+
+Judged = Literal["val", "test"]
+"""The split that figures are of."""
 
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the figures.")]
 

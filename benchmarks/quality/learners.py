@@ -192,7 +192,7 @@ class PlainClassifier(torch.nn.Module):
         """Of validation and test texts."""
         self.eval()
         states = _states(self.encoder, prepared, workshop)
-        weight, bias = (t.detach().numpy() for t in (self.head.weight, self.head.bias))
+        weight, bias = (t.detach().cpu().numpy() for t in (self.head.weight, self.head.bias))
         logits = {split: states[split] @ weight.T + bias for split in ("val", "test")}
         return Scores.of(logits, prepared)
 
@@ -208,6 +208,7 @@ def full(task: Task) -> Learnt:
     fit_plainly(
         model,
         prepared,
+        workshop.device,
         epochs=FULL_EPOCHS["many" if per_class >= MANY else "few"],
         rate=FULL_RATE,
         seed=task.sample.seed,
@@ -229,11 +230,12 @@ def setfit(task: Task) -> Learnt:
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
     began = time.perf_counter()
-    prepared, _ = task.prepared(label_texts=False)
+    prepared, workshop = task.prepared(label_texts=False)
     texts = {split: [e.text for e in prepared.examples(split)] for split in PARTS}
     tokens = Transformer(str(prepared.base.path), max_seq_length=prepared.max_length)
     body = SentenceTransformer(
-        modules=[tokens, Pooling(prepared.base.hidden_size, prepared.pooling)], device="cpu"
+        modules=[tokens, Pooling(prepared.base.hidden_size, prepared.pooling)],
+        device=str(workshop.device),
     )
     model = peer.SetFitModel(body, LogisticRegression(max_iter=1000))
     arguments = peer.TrainingArguments(
@@ -259,6 +261,7 @@ def setfit(task: Task) -> Learnt:
 def fit_plainly(
     model: torch.nn.Module,
     prepared: Prepared,
+    device: torch.device,
     *,
     epochs: int,
     rate: float,
@@ -276,7 +279,7 @@ def fit_plainly(
 
     arguments = TrainingArguments(
         output_dir=tempfile.gettempdir(),  # nothing is written there
-        use_cpu=not torch.cuda.is_available(),
+        use_cpu=device.type == "cpu",
         per_device_train_batch_size=batch_size,
         num_train_epochs=epochs,
         learning_rate=rate,

@@ -5,8 +5,9 @@
 
 DATA holds clinc150: ten domains, each the training texts of one adapter, and texts that belong to
 none. Routing needs no trained adapter, so profiles are made of the training texts alone; what is
-measured are the test texts. Intervals are of 1,000 bootstrap samples of them (95 %). With --crowd
-the time is measured that a choice among so many made-up adapters takes, beside the base's pass.
+measured are the texts of --split. Intervals are of 1,000 bootstrap samples of them (95 %). With
+--crowd the time is measured that a choice among so many made-up adapters takes, beside the base's
+pass.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy as np
 import typer
 
 from ..machine import undisturbed
-from .document import JsonFile, present
+from .document import JsonFile, Judged, present
 from .sets import CLINC, OUT, read
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def main(
     base: Annotated[str, typer.Option(help="The base.")] = "multilingual",
     reject: Annotated[float, typer.Option(help="PLATFORM_ROUTE_REJECT.")] = 0.02,
     json_file: JsonFile = None,
+    split: Annotated[Judged, typer.Option(help="What is judged; val, to choose by.")] = "test",
     crowd: Annotated[int, typer.Option(help="Time a choice among so many adapters.")] = 0,
 ) -> None:
     """Measures routing over the ten domains of clinc150 and its out-of-scope texts."""
@@ -53,7 +55,7 @@ def main(
         return
     began = perf_counter()
     domains = [examples(data, name) for name in CLINC]
-    outside = [example.text for example in examples(data, OUT)["test"]]
+    outside = [example.text for example in examples(data, OUT)[split]]
     features = reader(base)
     profiles = []
     for of_domain in domains:
@@ -62,13 +64,14 @@ def main(
         states = features([example.text for example in picked])
         profiles.append(Profile.of(states, [example.labels for example in picked]))
     index = Index([profile.digest() for profile in profiles], profiles.__getitem__)
-    tests = [of_domain["test"] for of_domain in domains]
-    wanted = np.repeat(np.arange(len(tests)), [len(test) for test in tests])
-    inside = index.nearest(features([example.text for test in tests for example in test]))
+    judged = [of_domain[split] for of_domain in domains]
+    wanted = np.repeat(np.arange(len(judged)), [len(of_domain) for of_domain in judged])
+    inside = index.nearest(features([e.text for of_domain in judged for e in of_domain]))
     found = judge(inside, wanted, index.nearest(features(outside)), reject)
     document = {
         "base": base,
         "reject": reject,
+        "split": split,
         "inside": len(wanted),
         "outside": len(outside),
         "figures": found,
@@ -82,6 +85,8 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
     for name, (value, low, high) in document["figures"].items():
         yield f"{name:44} {value:.4f}  ({low:.4f} to {high:.4f})"
     yield f"{document['inside']} texts in scope, {document['outside']} out of scope"
+    if "reject" in document:
+        yield f"{document['base']}, turned away below typicality {document['reject']:g}"
 
 
 def judge(

@@ -3,7 +3,10 @@
 Each domain of CLINC150 becomes an adapter; its test texts are in scope, the set's own out-of-scope
 texts are not. A second adapter learns ten of the fifteen intents, and the others' texts are near
 out of scope. Every score is one of `scope_scores`; the one that the platform publishes is
-``scope``.
+``scope``. Coverage is told twice: at the best threshold on the judged texts themselves, and at the
+one that is best on validation, with the errors that it makes on the judged texts. Intervals (95 %)
+are of one bootstrap for all figures: a resample draws from each domain's texts and, once for all
+domains, from the out-of-scope texts.
 """
 
 from __future__ import annotations
@@ -12,10 +15,12 @@ import json
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from zlib import crc32
 
 import numpy as np
 import typer
@@ -23,23 +28,27 @@ from rich.console import Console
 from rich.table import Table
 
 from ..machine import undisturbed
+from .document import Judged
 from .sets import CLINC, OUT, Row, Sample, adapters_of, read
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from adapter_platform.core.labels import LabelScheme
     from adapter_platform.core.platform import Platform
     from adapter_platform.core.store.source import AdapterSource
+    from adapter_platform.core.training.verdicts import Verdicts
 
     from .scope_scores import Known, Score
 
     Floats = NDArray[np.floating[Any]]
+    Picks = NDArray[np.intp]
+    Figure = Callable[[Picks, Picks], float]
 
 HELD_OUT = 5  # intents of a domain that its second adapter does not learn
 ERROR = 0.05  # among answered
 KINDS = {"far": "out of scope", "near": "near"}
 RESAMPLES = 500
+MEAN = "mean"
 
 
 def main(
@@ -57,6 +66,9 @@ def main(
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="A setting of the recipe.")
     ] = None,
     near: Annotated[bool, typer.Option(help="Train the second adapter too.")] = True,
+    split: Annotated[
+        Judged, typer.Option(help="What is judged; on val, where fits were made, to choose by.")
+    ] = "test",
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write a line a figure.")
     ] = None,
@@ -73,15 +85,16 @@ def main(
         measured: list[dict[str, Any]] = []
         with open_platform(store=kept, base=base, threads=threads) as platform:
             settings = recipe_settings(None, recipe or [], None)
-            bench = Bench(platform, Path(scratch), data, settings)
+            bench = Bench(platform, Path(scratch), data, settings, split)
             for name in names:
                 for drawn in seed or [0]:
                     typer.echo(f"{name}, seed {drawn}", err=True)
                     measured += bench.far(name, drawn)
                     if near:
                         measured += bench.near(name, drawn)
+    measured = summed_up(measured)
     for line in measured:
-        line["base"] = base
+        line |= {"base": base, "split": split}
     if json_file is not None:
         lines = "".join(json.dumps(line) + "\n" for line in measured)
         json_file.write_text(lines, encoding="utf-8")
@@ -97,37 +110,66 @@ class Bench:
         scratch: where training data is written.
         data: the folder of data sets.
         settings: of the recipe.
+        split: which is judged.
     """
 
     platform: Platform
     scratch: Path
     data: Path
     settings: Mapping[str, Any]
+    split: Judged
 
     def far(self, name: str, seed: int) -> Iterator[dict[str, Any]]:
-        """The domain's test texts beside the out-of-scope ones."""
-        out = read(self.data, OUT)["test"]
-        return self._measured("far", Sample(name, None, seed, read(self.data, name)), out)
+        """The domain's texts beside the out-of-scope ones."""
+        out = read(self.data, OUT)
+        inside = Sample(name, None, seed, read(self.data, name))
+        own = drawn(name, len(inside.splits[self.split]))
+        return self._measured(
+            "far", inside, out, zip(own, drawn(OUT, len(out[self.split])), strict=True)
+        )
 
     def near(self, name: str, seed: int) -> Iterator[dict[str, Any]]:
-        """The test texts of ten intents beside those of the five that were never seen."""
+        """The texts of ten intents beside those of the five that were never seen."""
         splits = read(self.data, name)
         labels = sorted({row["label"] for row in splits["train"]})
         held = set(np.random.default_rng(seed).permutation(labels)[:HELD_OUT].tolist())
-        out = [row for row in splits["test"] if row["label"] in held]
-        inside = {
-            split: [row for row in rows if row["label"] not in held]
-            for split, rows in splits.items()
-        }
-        return self._measured("near", Sample(name, None, seed, inside), out)
+        inside, out = (
+            {
+                split: [r for r in rows if (r["label"] in held) == is_out]
+                for split, rows in splits.items()
+            }
+            for is_out in (False, True)
+        )
+        is_out = np.array([row["label"] in held for row in splits[self.split]])
+        place = np.where(is_out, np.cumsum(is_out), np.cumsum(~is_out)) - 1
+        draws = [
+            (place[picks[~is_out[picks]]], place[picks[is_out[picks]]])
+            for picks in drawn(name, len(is_out))
+        ]
+        return self._measured("near", Sample(name, None, seed, inside), out, draws)
 
-    def _measured(self, what: str, inside: Sample, out: Sequence[Row]) -> Iterator[dict[str, Any]]:
+    def _measured(
+        self,
+        what: str,
+        inside: Sample,
+        out: Mapping[str, Sequence[Row]],
+        draws: Iterable[tuple[Picks, Picks]],
+    ) -> Iterator[dict[str, Any]]:
+        """A line a figure, with what it is in each resample as ``draws``.
+
+        Args:
+            out: texts out of scope by split.
+            draws: places among the judged texts in scope, and among those out of it.
+        """
+        from adapter_platform.core.examples import Example
+        from adapter_platform.core.training.verdicts import Verdicts
+
         from .scope_scores import SCORES, Known
 
         source = self._adapter(what, inside)
         scheme = source.manifest.scheme
         states = {part: self._states(source, of) for part, of in inside.splits.items()}
-        beyond = self._states(source, out)
+        beyond = {part: self._states(source, out[part]) for part in ("val", self.split)}
         wanted = {
             part: np.array(scheme.indices([row["label"] for row in of]))
             for part, of in inside.splits.items()
@@ -135,26 +177,36 @@ class Bench:
         head = load_head(source)
         temperature = source.manifest.calibration.temperature
         known = Known(scheme, states["train"], wanted["train"], states["val"], head, temperature)
-        logits = known.logits(states["test"])
-        right = logits.argmax(axis=1) == wanted["test"]
+        right = {part: known.logits(states[part]).argmax(axis=1) == wanted[part] for part in beyond}
         about = {"domain": inside.name.split("/")[1], "seed": inside.seed}
+        whole = tuple(np.arange(len(of[self.split])) for of in (states, beyond))
+        draws = list(draws)
+
+        def line(kind: str, score: str, figure: Figure) -> dict[str, Any]:
+            samples = np.array([figure(*picks) for picks in draws])
+            place = {**about, "what": kind, "score": score}
+            return {**place, "value": figure(*whole), "draws": samples}
+
         scores = {score: make(known) for score, make in SCORES.items()}
         scores["scope"] = published(source, known)
         for score, of in scores.items():
-            yield {**about, "what": f"{KINDS[what]}: AUROC", "score": score} | auroc(
-                of(states["test"]), of(beyond)
-            )
-        for score, of in scores.items():
-            covered = coverage(of(states["test"]), right, of(beyond))
-            yield {**about, "what": f"{KINDS[what]}: coverage", "score": score, "value": covered}
+            by_split = {part: (of(states[part]), right[part], of(beyond[part])) for part in beyond}
+            limit = None if self.split == "val" else coverage(*by_split["val"])[1]
+            for kind, figure in scope_figures(*by_split[self.split], limit).items():
+                yield line(f"{KINDS[what]}: {kind}", score, figure)
         if what == "near":
             return
-        yield {**about, "what": "accuracy", "score": "the adapter", "value": float(right.mean())}
-        plain = head.logits(states["test"])
-        val = head.logits(states["val"])
-        for how, rows in calibrations(scheme, val, wanted["val"], plain).items():
-            error = calibration_error(scheme, rows, inside.splits["test"])
-            yield {**about, "what": "ECE", "score": how, "value": error}
+        ok = right[self.split]
+        yield line("accuracy", "the adapter", lambda i, _: float(ok[i].mean()))
+        rows = inside.splits[self.split]
+        plain, val = head.logits(states[self.split]), head.logits(states["val"])
+        ways = dict(calibrations(scheme, val, wanted["val"], plain))
+        texts = [row["text"] for row in rows]
+        ways["as published"] = self.platform.logits(texts, source.manifest.reference) / temperature
+        examples = [Example(row["text"], (row["label"],)) for row in rows]
+        for how, logits in ways.items():
+            verdicts = Verdicts.of(scheme.probabilities(logits), examples, scheme)
+            yield line("ECE", how, partial(calibration_error, verdicts))
 
     def _adapter(self, what: str, inside: Sample) -> AdapterSource:
         from .learners import trained
@@ -183,45 +235,80 @@ def published(source: AdapterSource, known: Known) -> Score:
     return lambda x: scope.shares(x, known.energies(x))
 
 
-def auroc(inside: Floats, outside: Floats) -> dict[str, float]:
-    """The area under the ROC curve with the bootstrap's standard error over texts."""
-    draw = np.random.default_rng(0)
-
-    def area(a: Floats, b: Floats) -> float:
-        b = np.sort(b)
-        below, upto = np.searchsorted(b, a, "left"), np.searchsorted(b, a, "right")
-        return float((below + upto).mean() / 2 / len(b))
-
-    areas = [
-        area(draw.choice(inside, len(inside)), draw.choice(outside, len(outside)))
-        for _ in range(RESAMPLES)
-    ]
-    return {"value": area(inside, outside), "error": float(np.std(areas))}
+def drawn(name: str, count: int) -> list[Picks]:
+    """The resamples of a set's texts, which are the same wherever the set is used."""
+    dice = np.random.default_rng(crc32(name.encode()))
+    return [dice.integers(0, count, count) for _ in range(RESAMPLES)]
 
 
-def coverage(inside: Floats, right: NDArray[np.bool_], outside: Floats) -> float:
+def scope_figures(
+    inside: Floats, right: NDArray[np.bool_], outside: Floats, limit: float | None
+) -> dict[str, Figure]:
+    """Figures of picked texts by scores in scope, which answers are right, and scores out of it.
+
+    Args:
+        limit: the threshold that was chosen on other texts, if one was.
+    """
+    found: dict[str, Figure] = {
+        "AUROC": lambda i, o: auroc(inside[i], outside[o]),
+        "coverage": lambda i, o: coverage(inside[i], right[i], outside[o])[0],
+    }
+    if limit is not None:
+        found["coverage, threshold by validation"] = lambda i, o: answered(
+            inside[i], right[i], outside[o], limit
+        )[0]
+        found["errors, threshold by validation"] = lambda i, o: answered(
+            inside[i], right[i], outside[o], limit
+        )[1]
+    return found
+
+
+def auroc(inside: Floats, outside: Floats) -> float:
+    """The area under the ROC curve: how often a text in scope scores above one out of it."""
+    outside = np.sort(outside)
+    below = np.searchsorted(outside, inside, "left")
+    upto = np.searchsorted(outside, inside, "right")
+    return float((below + upto).mean() / 2 / len(outside))
+
+
+def coverage(inside: Floats, right: NDArray[np.bool_], outside: Floats) -> tuple[float, float]:
     """The largest share of all texts that can be answered with at most 5 % of the answers wrong,
-    where out-of-scope texts, whose answers are all wrong, weigh as much as those in scope.
+    where out-of-scope texts, whose answers are all wrong, weigh as much as those in scope; and the
+    least score that is answered then, infinite where none can be.
     """
     scores = np.concatenate([inside, outside])
     weights = np.repeat([0.5 / len(inside), 0.5 / len(outside)], [len(inside), len(outside)])
     wrong = np.concatenate([~right, np.ones(len(outside), bool)])
     order = np.argsort(-scores, kind="stable")
-    answered = np.cumsum(weights[order])
-    errors = np.cumsum((weights * wrong)[order]) / answered
+    share = np.cumsum(weights[order])
+    errors = np.cumsum((weights * wrong)[order]) / share
     ends = np.append(np.diff(scores[order]) != 0, True)  # texts of one score go together
-    met = ends & (errors <= ERROR)
-    return float(answered[met].max()) if met.any() else 0.0
+    met = np.flatnonzero(ends & (errors <= ERROR))
+    if not len(met):
+        return 0.0, np.inf
+    return float(share[met[-1]]), float(scores[order][met[-1]])
 
 
-def calibration_error(scheme: LabelScheme, logits: Floats, rows: Sequence[Row]) -> float:
-    """ECE, as `adapters eval` has it."""
-    from adapter_platform.core.examples import Example
+def answered(
+    inside: Floats, right: NDArray[np.bool_], outside: Floats, limit: float
+) -> tuple[float, float]:
+    """The share of all texts that reach the limit, weighed as `coverage` does, and the share of
+    wrong answers among them, 0 where there are none.
+    """
+    wrong = float((outside >= limit).mean()) + float(((inside >= limit) & ~right).mean())
+    given = float((outside >= limit).mean()) + float((inside >= limit).mean())
+    return given / 2, wrong / given if given else 0.0
+
+
+def calibration_error(verdicts: Verdicts, picks: Picks, _: Picks) -> float:
+    """ECE of the picked texts, as `adapters eval` has it."""
     from adapter_platform.core.training.reliability import reliability
-    from adapter_platform.core.training.verdicts import Verdicts
 
-    examples = [Example(row["text"], (row["label"],)) for row in rows]
-    return reliability(Verdicts.of(scheme.probabilities(logits), examples, scheme))["ece"]
+    of = {
+        name: getattr(verdicts, name)[picks]
+        for name in ("probabilities", "wanted", "given", "confidence", "right")
+    }
+    return reliability(replace(verdicts, **of))["ece"]
 
 
 def calibrations(
@@ -265,6 +352,28 @@ def vector_scaling(
     return found[:classes], found[classes:]
 
 
+def summed_up(measured: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The lines with intervals in place of draws, after each figure's mean over domains."""
+    by_figure: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    for line in measured:
+        by_figure[line["what"], line["score"]].append(line)
+    found = []
+    for (what, score), of_figure in by_figure.items():
+        mean = {
+            "domain": MEAN,
+            "seed": None,
+            "what": what,
+            "score": score,
+            "value": np.mean([line["value"] for line in of_figure]),
+            "draws": np.mean([line["draws"] for line in of_figure], axis=0),
+        }
+        for line in (mean, *of_figure):
+            interval = np.percentile(line["draws"], [2.5, 97.5]).tolist()
+            plain = {key: value for key, value in line.items() if key != "draws"}
+            found.append({**plain, "value": float(line["value"]), "interval": interval})
+    return found
+
+
 def tables(lines: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
     """One for each kind of figure."""
     for what in dict.fromkeys(line["what"] for line in lines):
@@ -272,22 +381,25 @@ def tables(lines: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
 
 
 def table(lines: Sequence[Mapping[str, Any]], what: str) -> Table:
-    """The mean over domains for each score, with the standard error over texts, and each domain."""
-    domains = list(dict.fromkeys(line["domain"] for line in lines))
-    drawn = Table(what, "mean", *domains, box=None, pad_edge=False)
+    """The mean over domains for each score with its interval, and each domain."""
+    domains = [name for name in dict.fromkeys(line["domain"] for line in lines) if name != MEAN]
+    shown = Table(what, MEAN, *domains, box=None, pad_edge=False)
     by_score: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for line in lines:
         by_score[line["score"]].append(line)
     for score, of_score in by_score.items():
-        mean = np.mean([line["value"] for line in of_score])
-        errors = [line["error"] for line in of_score if "error" in line]
-        spread = f" +- {196 * np.sqrt(np.square(errors).sum()) / len(errors):.1f}" if errors else ""
+        (mean,) = (line for line in of_score if line["domain"] == MEAN)
+        low, high = mean["interval"]
         own = [
             np.mean([line["value"] for line in of_score if line["domain"] == domain])
             for domain in domains
         ]
-        drawn.add_row(score, f"{100 * mean:.2f}{spread}", *(f"{100 * x:.2f}" for x in own))
-    return drawn
+        shown.add_row(
+            score,
+            f"{100 * mean['value']:.2f} ({100 * low:.2f} to {100 * high:.2f})",
+            *(f"{100 * x:.2f}" for x in own),
+        )
+    return shown
 
 
 if __name__ == "__main__":

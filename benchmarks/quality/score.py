@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.metrics import f1_score
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -15,15 +14,28 @@ if TYPE_CHECKING:
 DRAWS = 1000
 
 
-def accuracy(wanted: Labels, given: Labels) -> float:
-    """Of class indices ``(texts,)``, or of 0/1 rows ``(texts, classes)`` that are right whole."""
+def are_right(wanted: Labels, given: Labels) -> NDArray[np.bool_]:
+    """``(texts,)``: by class indices ``(texts,)``, or by whole 0/1 rows ``(texts, classes)``."""
     same = wanted == given
-    return float((same if same.ndim == 1 else same.all(axis=1)).mean())
+    return np.asarray(same if same.ndim == 1 else same.all(axis=1))
+
+
+def accuracy(wanted: Labels, given: Labels) -> float:
+    """The share of texts that `are_right`."""
+    return float(are_right(wanted, given).mean())
 
 
 def macro_f1(wanted: Labels, given: Labels) -> float:
-    """The mean of the classes' F1; a class that nobody has and nobody was given counts 0."""
-    return float(f1_score(wanted, given, average="macro", zero_division=0.0))
+    """The mean of the classes' F1, as `adapters eval` has it: a class that nobody has and nobody
+    was given does not count; where there is no other, all is right.
+    """
+    if wanted.ndim == 1:
+        classes = np.arange(1 + max(wanted.max(), given.max()))
+        wanted, given = (labels[:, None] == classes for labels in (wanted, given))
+    hits = (wanted * given).sum(axis=0)
+    all_of_both = wanted.sum(axis=0) + given.sum(axis=0)
+    there = all_of_both > 0
+    return float((2 * hits[there] / all_of_both[there]).mean()) if there.any() else 1.0
 
 
 METRICS = {"accuracy": accuracy, "macro_f1": macro_f1}

@@ -56,6 +56,10 @@ class Outcome:
         promoted: whether the new version is the current one.
         resumed: whether it went on from where an earlier run was stopped.
         example: a text of the data to try the adapter with, from the test side if there is one.
+        seconds: by phase, from tokens to the final head: ``probe`` (what the frozen base makes of
+            the texts, and the head on that), ``start`` (the routing profile, and the adapter put
+            in), ``steps`` (of training, and the frozen layers' part of them), ``head`` (what the
+            adapted base makes of the texts, and the final head).
     """
 
     manifest: Manifest
@@ -63,6 +67,21 @@ class Outcome:
     promoted: bool
     resumed: bool
     example: str
+    seconds: Mapping[str, float]
+
+
+class Laps:
+    """Seconds by phase, of phases that follow each other."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._began = time.perf_counter()
+
+    def end(self, phase: str) -> None:
+        """The phase has lasted since the one before ended."""
+        now = time.perf_counter()
+        self.seconds[phase] = now - self._began
+        self._began = now
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,23 +141,28 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
         for note in prepared.notes:
             progress.say(note)
         progress.say("texts: " + ", ".join(f"{s} {len(prepared.rows[s])}" for s in SPLITS))
+        laps = Laps()
         set_seed(request.recipe.seed)
         encoder = load_encoder(prepared.base, workshop.device)
         seconds = max(1, round(_training_seconds(encoder, prepared, workshop)))
         note = "reading with the frozen base"
         pools = _pools(encoder, prepared.rows, prepared, workshop, progress, note)
         probe = refitted(pools, prepared)
+        laps.end("probe")
         profile = training_profile(encoder, prepared, workshop, progress)
         model, taken = _peft_model(request, prepared, config, encoder, progress)
         progress.say(trainable_line(model))
         progress.say(f"{_count(prepared.epochs, 'epoch')}, about {_count(seconds, 'second')}")
         classifier = _classifier(model, prepared, request, probe.head, workshop)
+        laps.end("start")
         with _begun(model, prepared.rows, prepared, workshop, progress) as rows:
             resumed = _train_steps(
                 classifier, rows, prepared, request, workshop, progress, state, taken
             )
+            laps.end("steps")
             pools = _adapted_pools(classifier, rows, prepared, workshop, progress)
         judged = _final_head(classifier, pools, prepared, request, progress)
+        laps.end("head")
         scope = _scope(judged, pools, prepared)
         report = make_report(request, prepared, judged.scores, probe.scores)
         if reports.is_worse(report):
@@ -158,7 +182,7 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
             profile.save(directory)
             published = workshop.store.publish(directory, manifest, promote=promote)
     workshop.listener.after_adapter_published(published)
-    return Outcome(published, report, promote, resumed, typical_text(prepared))
+    return Outcome(published, report, promote, resumed, typical_text(prepared), laps.seconds)
 
 
 def rehearse(

@@ -153,6 +153,30 @@ def test_of_two_results_for_one_place_the_later_stands() -> None:
     assert "80.0" not in printed.getvalue()
 
 
+@pytest.mark.parametrize("method", ["tfidf", "probe", "probe-names", "full"])
+def test_what_ours_has_to_be_better_than_is_learnt_and_judged(
+    method: str, data: Path, tiny_base: Path, tmp_path: Path, private_home: Path
+) -> None:
+    from benchmarks.quality import accuracy
+
+    target = tmp_path / "quality.jsonl"
+    accuracy.main(
+        data,
+        target,
+        sets=["clinc150/bank"],
+        shots=["all"],
+        seeds=1,
+        method=[method],
+        base=str(tiny_base),
+        store=tmp_path / "kept",
+        threads=1,
+    )
+    (found,) = map(json.loads, target.read_text(encoding="utf-8").splitlines())
+    assert (found["method"], found["metric"], found["texts"]) == (method, "accuracy", 16)
+    assert found["value"] > 0.75  # each text has its label's name in it; a guess has half right
+    assert found["seconds"] > 0
+
+
 def test_the_two_trainings_that_are_timed_are_of_the_same_texts_and_both_are_judged(
     data: Path, tiny_base: Path, tmp_path: Path, private_home: Path
 ) -> None:
@@ -178,7 +202,15 @@ def test_the_two_trainings_that_are_timed_are_of_the_same_texts_and_both_are_jud
     assert found["examples"] == 2 * (16 + 2)  # two epochs, of the labels' names too
     for name in ("ours", "plain"):
         assert len(found["seconds"][name]) == len(found["accuracy"][name]) == 2
-        assert min(found["seconds"][name]) > 0
+        for whole, steps in zip(found["seconds"][name], found["steps"][name], strict=True):
+            assert whole > steps > 0
+    apart = np.subtract(found["accuracy"]["ours"], found["accuracy"]["plain"])
+    mean, low, high = found["gain"]
+    assert mean == pytest.approx(apart.mean())
+    assert low <= mean <= high
+    assert f"accuracy {100 * mean:+.1f} points beside the plain Trainer" in shown.stdout
+    steps = {name: sum(seconds) for name, seconds in found["steps"].items()}
+    assert f"in the steps alone {steps['plain'] / steps['ours']:.2f} times" in shown.stdout
     assert found["ratio"] == pytest.approx(
         sum(found["seconds"]["plain"]) / sum(found["seconds"]["ours"])
     )
@@ -200,6 +232,45 @@ def test_a_training_that_is_too_slow_is_an_error(
             must=1000.0,
         )
     assert left.value.exit_code == 1
+
+
+def test_accuracy_is_compared_text_by_text() -> None:
+    from benchmarks.quality.speed import gained
+
+    half = np.arange(400) % 2 == 0
+    assert gained({"ours": [half, half], "plain": [half, half]}) == [0, 0, 0]
+    fewer = half & (np.arange(400) >= 80)  # 40 texts that the peer has right, and we have not
+    mean, low, high = gained({"ours": [fewer, half], "plain": [half, half]})
+    assert mean == pytest.approx(-0.05)
+    assert low < mean < high < 0
+    assert (high - low) / 3.92 == pytest.approx(0.5 * np.sqrt(0.1 * 0.9 / 400), rel=0.1)
+
+
+def test_speed_does_not_make_up_for_accuracy() -> None:
+    from benchmarks.quality.speed import falls_short
+
+    def short(ratio: float, high: float) -> bool:
+        return falls_short({"ratio": ratio, "must": 1.3, "gain": [-0.01, -0.02, high]})
+
+    assert not short(1.3, 0.001)
+    assert short(1.2, 0.001)
+    assert short(9.0, -0.001)
+
+
+def test_macro_f1_is_what_an_evaluation_says() -> None:
+    from adapter_platform.core.examples import Example
+    from adapter_platform.core.labels import Label, LabelScheme
+    from adapter_platform.core.training.verdicts import Verdicts, all_once, metrics
+    from benchmarks.quality.score import macro_f1
+
+    single = LabelScheme("single", tuple(map(Label, ("a", "b", "c", "nobody"))))
+    wanted, given = np.array([0, 0, 1, 2, 2]), np.array([0, 1, 1, 0, 2])
+    texts = [Example("x", (single.classes[k],)) for k in wanted]
+    verdicts = Verdicts.of(np.eye(4)[given], texts, single)
+    (eval_says,) = metrics(verdicts, all_once(verdicts))["macro_f1"]
+    assert macro_f1(wanted, given) == pytest.approx(eval_says)
+    assert macro_f1(verdicts.wanted, verdicts.given) == pytest.approx(eval_says)
+    assert macro_f1(np.zeros((2, 3), int), np.zeros((2, 3), int)) == 1
 
 
 def test_a_document_is_shown_when_it_is_measured_as_it_is_when_it_was_kept(
@@ -229,16 +300,23 @@ def test_kept_figures_are_shown_as_they_were_measured(tmp_path: Path) -> None:
     shown = CliRunner().invoke(app, ["routing", str(kept)]).stdout
     assert "0.9864  (0.9831 to 0.9898)" in shown
     assert "4500 texts in scope, 1000 out of scope" in shown
+    figures = {"base": "minilm", "reject": 0.02, "figures": figures, "inside": 1, "outside": 1}
+    kept.write_text(json.dumps(figures))
+    shown = CliRunner().invoke(app, ["routing", str(kept)]).stdout
+    assert "minilm, turned away below typicality 0.02" in shown
     lines = [
-        {"what": "ECE", "score": how, "domain": domain, "seed": 0, "value": value}
-        for domain, value in (("banking", 0.02), ("work", 0.04))
-        for how in ("temperature",)
+        {"what": "ECE", "score": "temperature", "domain": domain, "value": value, "interval": ends}
+        for domain, value, ends in (
+            ("mean", 0.03, [0.01, 0.06]),
+            ("banking", 0.02, [0.01, 0.04]),
+            ("work", 0.04, [0.03, 0.06]),
+        )
     ]
     kept.write_text("".join(json.dumps(line) + "\n" for line in lines))
     shown = CliRunner().invoke(app, ["scope", str(kept)]).stdout
     assert shown.split() == [
         *("ECE", "mean", "banking", "work"),
-        *("temperature", "3.00", "2.00", "4.00"),
+        *("temperature", "3.00", "(1.00", "to", "6.00)", "2.00", "4.00"),
     ]
 
 
