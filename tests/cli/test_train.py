@@ -117,7 +117,9 @@ def test_given_splits_are_kept(as_json: Json, tmp_path: Path, platform_home: Pat
     sides = {split: write_texts(tmp_path / f"{split}.csv", n, n) for split, n in SIZES.items()}
     data = [word for split, path in sides.items() for word in ("--data", f"{split}={path}")]
     line = ("adapters", "train", "mail", *data, "--dry-run", "--json", *EASY)
-    assert as_json(*line)["splits"] == {split: 3 * n for split, n in SIZES.items()}
+    given = {split: 3 * n for split, n in SIZES.items()}
+    assert as_json(*line, "--set", "label_texts=false")["splits"] == given
+    assert as_json(*line)["splits"] == {**given, "train": given["train"] + 3}  # labels' names
 
 
 SIZES = {"train": 16, "val": 4, "test": 5}
