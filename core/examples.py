@@ -306,3 +306,14 @@ def _check_usable(uri: str, total: int, bad: Sequence[Problem]) -> None:
             f"{len(bad)} of {total} rows of {uri} cannot be used; the first, {first.where}: "
             f"{first.reason}"
         )
+
+
+def row_notes(dataset: Dataset) -> list[str]:
+    """What became of rows that are no examples: their number, and the first with its reason."""
+    if not dataset.problems:
+        return []
+    bad, first = len(dataset.problems), dataset.problems[0]
+    return [
+        f"{bad} of {bad + len(dataset.examples)} rows cannot be used, the first of them "
+        f"{place(first.where)}: {first.reason}; platform data check lists them all"
+    ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import output
-from ..render.evaluation import seen_sentences
+from ..render.evaluation import judged_sentences
 from ..render.plots import check_plots
 from ..rows.atomic import check_place, replacing
 
@@ -17,7 +17,7 @@ def say_what_is_judged(found: Mapping[str, Any]) -> None:
     """Notes where the texts are not one split of the data, and on what the adapters have seen."""
     if found["split"] is None:
         output.note("judged on all the texts: the data has no splits")
-    for sentence in seen_sentences(found):
+    for sentence in judged_sentences(found):
         output.note(sentence)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import page, plots
 from .comparison import differ, figures, mcnemar, right_and_wrong, verdict
-from .evaluation import SCORES, figure_name, seen_sentences
+from .evaluation import SCORES, figure_name, judged_sentences
 from .figures import count
 
 
@@ -22,7 +22,7 @@ def comparison_page(found: Mapping[str, Any]) -> str:
 
 def _parts(found: Mapping[str, Any]) -> Iterator[str]:
     yield page.paragraph(f"{verdict(found)}.")
-    for sentence in seen_sentences(found):
+    for sentence in judged_sentences(found):
         yield page.paragraph(f"{sentence[0].upper()}{sentence[1:]}.")
     yield page.heading("Figures")
     yield page.paragraph(f"A difference is {found['b']} less {found['a']}, on the same texts.")

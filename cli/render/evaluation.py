@@ -36,12 +36,14 @@ def baselines(report: Mapping[str, Any]) -> Table:
     return Table.of(("", *headings), rows)
 
 
-def seen_sentences(found: Mapping[str, Any]) -> Iterator[str]:
-    """What is to be said of the texts that the judged adapters have seen, or may have.
+def judged_sentences(found: Mapping[str, Any]) -> Iterator[str]:
+    """What is to be said of the texts that judge: rows that cannot be used, texts that the adapters
+    have seen, or may have.
 
     Args:
         found: what `training.judge.judge` or `training.compare.compare` gives.
     """
+    yield from found["notes"]
     who = found.get("adapter") or f"{found['a']} or {found['b']}"
     if found["seen"]:
         are, them = ("is", "it") if found["seen"] == 1 else ("are", "them")

@@ -13,10 +13,10 @@ from .evaluation import (
     coverage,
     coverage_sentence,
     figures,
+    judged_sentences,
     labels,
     mistakes,
     per_class,
-    seen_sentences,
     slices,
 )
 from .figures import count
@@ -44,7 +44,7 @@ def _parts(found: Mapping[str, Any]) -> Iterator[str]:
         if split is None
         else f"The {split} split of the data."
     )
-    for sentence in seen_sentences(found):
+    for sentence in judged_sentences(found):
         yield page.paragraph(f"{sentence[0].upper()}{sentence[1:]}.")
     yield page.heading("Figures")
     yield page.paragraph(

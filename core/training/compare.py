@@ -83,7 +83,7 @@ class Comparison(TypedDict):
 
     Attributes:
         a, b: the adapters, as ``name@version``.
-        split, seen, unknown: as `judge.Judging` has them.
+        split, seen, unknown, notes: as `judge.Judging` has them.
         primary: the metric that decides.
         differ: every text that they answer differently; those that one has right come first, by
             the confidence of the wrong one.
@@ -94,6 +94,7 @@ class Comparison(TypedDict):
     split: str | None
     seen: int
     unknown: list[str]
+    notes: list[str]
     n: int
     primary: str
     figures: dict[str, Compared]
@@ -166,6 +167,7 @@ def compare(
         "split": judging.split,
         "seen": judging.seen,
         "unknown": list(judging.unknown),
+        "notes": list(judging.notes),
         "n": len(judging.examples),
         "primary": one.scheme.primary_metric,
         "figures": _figures(a, b),

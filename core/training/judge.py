@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError, PlatformError, UsageError, unknown
-from ..examples import SPLITS, load_examples
+from ..examples import SPLITS, load_examples, row_notes
 from ..registry import Domain
 from ..seen import TENSORS as SEEN
 from ..seen import Seen, has_seen, read_seen
@@ -41,6 +41,7 @@ class Judging:
         data_fingerprint: of all the data that they were taken from, as manifests keep it.
         seen: how many were left out because an adapter that is judged has seen them.
         unknown: the adapters of which nobody knows what they have seen, as ``name@version``.
+        notes: sentences on rows of the data that cannot be used.
     """
 
     examples: Sequence[Example]
@@ -48,6 +49,7 @@ class Judging:
     data_fingerprint: str
     seen: int = 0
     unknown: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def texts(self) -> list[str]:
@@ -64,7 +66,7 @@ def judge(
     split: str = "test",
 ) -> dict[str, Any]:
     """What `evaluate` says of an adapter's answers to the texts that judge it (`texts_to_judge`),
-    and ``split``, ``seen`` and ``unknown`` of `Judging`.
+    and ``split``, ``seen``, ``unknown`` and ``notes`` of `Judging`.
 
     On validation and test texts of the very data that the adapter was made from, where none of them
     was left out, ``baselines`` from its report too.
@@ -91,6 +93,7 @@ def judge(
         "split": judging.split,
         "seen": judging.seen,
         "unknown": list(judging.unknown),
+        "notes": list(judging.notes),
         **found,
     }
 
@@ -158,7 +161,7 @@ def _seen(
         places.append((None, None))
     for where, named in places:
         try:
-            fingerprint, examples = _load(source, registry, where, named)
+            fingerprint, examples, _ = _load(source, registry, where, named)
         except PlatformError:  # those data are not to be had, or not for these labels
             continue
         if fingerprint == source.manifest.data_fingerprint:
@@ -186,9 +189,9 @@ def split_texts(
     """
     if split not in SPLITS:
         raise unknown("split", split, SPLITS, UsageError)
-    fingerprint, examples = _load(source, registry, data, columns)
+    fingerprint, examples, notes = _load(source, registry, data, columns)
     if not any(example.split for example in examples):
-        return Judging(examples, None, fingerprint)
+        return Judging(examples, None, fingerprint, notes=notes)
     chosen = [example for example in examples if example.split == split]
     if not chosen:
         found = {example.split for example in examples}
@@ -196,7 +199,7 @@ def split_texts(
         raise DataError(
             f"there are no texts in the split {split!r}", f"use --split {' or '.join(others)}"
         )
-    return Judging(chosen, split, fingerprint)
+    return Judging(chosen, split, fingerprint, notes=notes)
 
 
 def _load(
@@ -204,8 +207,9 @@ def _load(
     registry: Registry,
     data: Data | None,
     columns: Mapping[str, str] | None,
-) -> tuple[str, Sequence[Example]]:
-    """The data's fingerprint and examples, split where they are the adapter's own (`split_texts`).
+) -> tuple[str, Sequence[Example], tuple[str, ...]]:
+    """The data's fingerprint, its examples, split where they are the adapter's own (`split_texts`),
+    and notes on its rows.
 
     Raises `DataError` where there are none.
     """
@@ -223,9 +227,9 @@ def _load(
         columns={**domain.columns, **(columns or {})},
         scheme=manifest.scheme,
     )
-    fingerprint = dataset.fingerprint()
+    fingerprint, notes = dataset.fingerprint(), tuple(row_notes(dataset))
     if data is not None and fingerprint != manifest.data_fingerprint:
-        return fingerprint, dataset.examples
+        return fingerprint, dataset.examples, notes
     recipe = stored_recipe(source)
     splits = make_splits(
         dataset.examples,
@@ -234,7 +238,7 @@ def _load(
         val_share=recipe.val_share,
         test_share=recipe.test_share,
     )
-    return fingerprint, (*splits.train, *splits.val, *splits.test)
+    return fingerprint, (*splits.train, *splits.val, *splits.test), notes
 
 
 def stored_recipe(source: AdapterSource) -> Recipe:

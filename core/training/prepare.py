@@ -17,7 +17,7 @@ from ..bases import Base, Bases
 from ..engine.encoder import length_batches, pick_device, pooled
 from ..engine.threads import usual_threads
 from ..errors import RecipeError, TrainingError
-from ..examples import SPLITS, Dataset, Example, load_examples, place
+from ..examples import SPLITS, Dataset, Example, load_examples, row_notes
 from ..heads import Pooling, check_pooling
 from ..labels import LabelScheme
 from ..registry import Listener, Registry
@@ -166,7 +166,7 @@ def prepare(request: TrainingRequest, workshop: Workshop) -> Prepared:
         balanced=_is_balanced(recipe, dataset.scheme, counts),
         tokens_per_character=_density(texts["train"], encoded["train"]),
         notes=(
-            *_row_notes(dataset),
+            *row_notes(dataset),
             *dataset.notes,
             *splits.notes,
             *_unreadable(texts["train"], encoded["train"], base),
@@ -238,17 +238,6 @@ def _unreadable(texts: Sequence[str], encoded: Sequence[Encoded], base: Base) ->
     return [
         f"the base {base.id!r} cannot read {count} of the {len(texts)} training texts, in scripts "
         "or words that it does not know; the default base reads about 100 languages"
-    ]
-
-
-def _row_notes(dataset: Dataset) -> list[str]:
-    """What became of rows that are no examples: their number, and the first with its reason."""
-    if not dataset.problems:
-        return []
-    bad, first = len(dataset.problems), dataset.problems[0]
-    return [
-        f"{bad} of {bad + len(dataset.examples)} rows cannot be used, the first of them "
-        f"{place(first.where)}: {first.reason}; platform data check lists them all"
     ]
 
 

@@ -56,6 +56,24 @@ def test_the_json_of_an_evaluation_is_whole(as_json: Json, texts: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "command", [("eval", "desk"), ("compare", "desk", "desk@1")], ids=["eval", "compare"]
+)
+def test_rows_that_cannot_be_used_are_told_of(
+    run: Run, as_json: Json, texts: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    whole, page = texts.read_text(encoding="utf-8"), tmp_path / "page.html"
+    texts.write_text(f"{whole}\nbook me a table,booking,test\n", encoding="utf-8")
+    line = ("adapters", *command, "--data", texts)
+    (note,) = as_json(*line, "--json")["notes"]
+    assert note.startswith("1 of 49 rows cannot be used, the first of them texts.csv:50")
+    assert "'booking'" in note
+    assert note in run(*line, "--html", page).stderr
+    assert "1 of 49 rows cannot be used" in page.read_text(encoding="utf-8")
+    texts.write_text(whole, encoding="utf-8")
+    assert as_json(*line, "--json")["notes"] == []
+
+
 @pytest.mark.parametrize("name", ["topics", "tags"])
 def test_other_kinds_are_shown_too(
     answer: Answer, tmp_path: Path, store_dir: Path, name: str

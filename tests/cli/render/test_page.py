@@ -76,6 +76,7 @@ def judged(kind: Any) -> dict[str, Any]:
         "split": None,
         "seen": 2,
         "unknown": [],
+        "notes": [],
         **evaluate(rows, examples, scheme),
     }
 
@@ -127,6 +128,7 @@ def test_a_report_without_mistakes_says_so() -> None:
         "split": "test",
         "seen": 0,
         "unknown": [],
+        "notes": [],
         **evaluate(np.eye(2), examples, scheme),
     }
     assert "There are none." in Reader(evaluation_page(found)).text
@@ -141,6 +143,7 @@ def test_a_comparison_stands_alone_too() -> None:
         "split": "test",
         "seen": 1,
         "unknown": ["<desk>@2"],
+        "notes": [],
         "n": 8,
         "primary": "accuracy",
         "figures": {"accuracy": figure, "brier": figure, "ece": {**figure, "interval": None}},
