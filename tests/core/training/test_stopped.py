@@ -20,7 +20,7 @@ from .outcomes import Said, assert_same_adapter, tensors
 def test_a_stopped_training_goes_on_and_ends_as_one_that_was_not_stopped(
     ask: MakeRequest, workshop: Workshop, tmp_path: Path, head: str
 ) -> None:
-    request = ask(epochs=3, head=head)
+    request = ask(epochs=3, head=head, label_texts=False)
     whole = train(request, workshop, Quiet())
     stopped = replace(request, name="other")
     with pytest.raises(KeyboardInterrupt):
