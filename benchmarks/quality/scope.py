@@ -381,23 +381,23 @@ def tables(lines: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
 
 
 def table(lines: Sequence[Mapping[str, Any]], what: str) -> Table:
-    """The mean over domains for each score with its interval, and each domain."""
-    domains = [name for name in dict.fromkeys(line["domain"] for line in lines) if name != MEAN]
-    shown = Table(what, MEAN, *domains, box=None, pad_edge=False)
+    """Each score's mean over domains with its interval, and its lowest and highest domain."""
+    shown = Table(what, MEAN, "95 % interval", "lowest", "highest", box=None, pad_edge=False)
     by_score: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for line in lines:
         by_score[line["score"]].append(line)
     for score, of_score in by_score.items():
         (mean,) = (line for line in of_score if line["domain"] == MEAN)
-        low, high = mean["interval"]
-        own = [
-            np.mean([line["value"] for line in of_score if line["domain"] == domain])
-            for domain in domains
-        ]
+        by_domain: dict[str, list[float]] = defaultdict(list)
+        for line in of_score:
+            if line["domain"] != MEAN:
+                by_domain[line["domain"]].append(line["value"])
+        own = sorted((sum(found) / len(found), name) for name, found in by_domain.items())
         shown.add_row(
             score,
-            f"{100 * mean['value']:.2f} ({100 * low:.2f} to {100 * high:.2f})",
-            *(f"{100 * x:.2f}" for x in own),
+            f"{100 * mean['value']:.2f}",
+            " to ".join(f"{100 * end:.2f}" for end in mean["interval"]),
+            *(f"{100 * value:.2f} {name}" for value, name in (own[0], own[-1])),
         )
     return shown
 

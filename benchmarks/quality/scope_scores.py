@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.covariance import LedoitWolf
 
 from adapter_platform.core.training.scope import fit_scope
 
@@ -84,13 +83,6 @@ def _mahalanobis_of_units(known: Known) -> Score:
     return lambda x: -scope.distances(_units(x))
 
 
-def _relative(known: Known) -> Score:
-    """Ren et al. 2021, "A simple fix to Mahalanobis distance ...", section 3."""
-    scope, mean = known.scope, known.train.mean(axis=0)
-    whole = LedoitWolf().fit(known.train).precision_
-    return lambda x: np.einsum("ti,ij,tj->t", x - mean, whole, x - mean) - scope.distances(x) ** 2
-
-
 def _neighbours(known: Known) -> Score:
     """Sun et al. 2022, "Out-of-distribution detection with deep nearest neighbors"."""
     mean = known.train.mean(axis=0)
@@ -129,7 +121,6 @@ SCORES: Mapping[str, Callable[[Known], Score]] = {
     "largest logit": _largest_logit,
     "Mahalanobis": _mahalanobis,
     "Mahalanobis of unit states": _mahalanobis_of_units,
-    "relative Mahalanobis": _relative,
     "5 nearest neighbours": _neighbours,
     "class centroids": _centroids,
     "Mahalanobis + energy": _sum(_mahalanobis, _energy),
