@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,28 +15,35 @@ from adapter_platform.core.registry import Fitted
 from . import settings as checked
 
 ENOUGH = 30  # validation texts below which a fitted threshold would be noise
+CERTAINTY = 0.9
 SCORES: Mapping[str, Callable[[Prediction], float | None]] = {
     "confidence": lambda prediction: prediction.confidence,
     "scope": lambda prediction: prediction.scope,
 }
+# The thresholds that are tried, half a log-odds apart. They are the same whatever the texts say:
+# one chosen among all the scores that occur would be the luckiest. Even steps in log-odds tell
+# apart scores that crowd near 1, and are so few that chance seldom fails one between two that pass.
+GRID = (*(1 / (1 + math.exp(-half / 2)) for half in range(24, -11, -1)), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """A threshold, the validation texts that it leaves an answer, and how many of those are wrong.
-
-    `bound` is the share of wrong answers with one more of them than was seen, so that a handful
-    without a mistake proves nothing (Angelopoulos et al. 2022, "Conformal risk control", theorem 1,
-    for a threshold; here the error need not fall with each step).
-    """
+    """A threshold, the validation texts that it leaves an answer, and how many are wrong."""
 
     threshold: float
     answered: int
     wrong: int
 
-    @property
-    def bound(self) -> float:
-        return (self.wrong + 1) / (self.answered + 1)
+    def bound(self, certainty: float) -> float:
+        """The share of wrong answers that the true one exceeds with probability 1 - `certainty` at
+        most (Clopper and Pearson 1934, one-sided).
+        """
+        # Only training fits: answering shall not wait for scipy.
+        from scipy.special import betaincinv
+
+        if self.wrong == self.answered:
+            return 1.0
+        return float(betaincinv(self.wrong + 1, self.answered - self.wrong, certainty))
 
 
 class Abstain:
@@ -43,7 +51,9 @@ class Abstain:
 
     `score` is ``confidence`` (the default) or ``scope``, by which nothing is withheld where the
     adapter has none. In place of a threshold, `max_error` says which share of the answers that
-    remain may be wrong; training fits the threshold to it on the validation texts.
+    remain may be wrong; training fits the threshold to it on the validation texts, so that with
+    probability `certainty` (0.9 where it is not given) the share among all texts like those is no
+    larger.
 
     A multi-label text without a label is an answer too: its confidence is 1 - the highest
     probability.
@@ -54,11 +64,12 @@ class Abstain:
     def build(
         self, settings: Mapping[str, Any], scheme: LabelScheme
     ) -> Callable[[Prediction], Prediction]:
-        checked.only(self.name, settings, ("threshold", "score", "max_error"))
+        checked.only(self.name, settings, ("threshold", "score", "max_error", "certainty"))
         score = _score(self.name, settings)
         to_fit = "max_error" in settings
         if to_fit:
             checked.fraction(self.name, settings, "max_error")
+        _certainty(self.name, settings)
         threshold: float | None = None
         if not to_fit or "threshold" in settings:
             threshold = checked.fraction(self.name, settings, "threshold")
@@ -89,6 +100,7 @@ class Abstain:
             return Fitted(settings)
         score = _score(self.name, settings)
         most = checked.fraction(self.name, settings, "max_error")
+        certainty = _certainty(self.name, settings)
         judged = [
             (value, is_right)
             for prediction, is_right in zip(predictions, right, strict=True)
@@ -101,14 +113,17 @@ class Abstain:
             )
             return Fitted({**settings, "threshold": 0.0}, (sentence,))
         cuts = _cuts(judged)
-        met = [cut for cut in cuts if cut.bound <= most]
-        if met:  # the last one answers the most
-            return Fitted({**settings, "threshold": met[-1].threshold})
-        best = min(cuts, key=lambda cut: cut.bound)
+        kept = _last_that_holds(cuts, most, certainty)
+        if kept is not None:
+            return Fitted({**settings, "threshold": kept.threshold})
+        best = min(cuts, key=lambda cut: cut.bound(certainty))
+        least = _texts_to_bear(0, most, certainty)
+        needed = f"{least} validation texts" if least else "more texts than there can be"
         sentence = (
-            f"the step {self.name!r} cannot be fitted to max_error {most:g}: at best "
-            f"{best.wrong} of {best.answered} answers to the {len(judged)} validation texts are "
-            "wrong, which is what it is set to"
+            f"the step {self.name!r} cannot be fitted to max_error {most:g} with {certainty:.4g} "
+            f"certainty: at best {best.wrong} of {best.answered} answers to the {len(judged)} "
+            f"validation texts are wrong, which is what it is set to; even without a mistake it "
+            f"takes {needed} that are answered"
         )
         return Fitted({**settings, "threshold": best.threshold}, (sentence,))
 
@@ -129,15 +144,62 @@ def _score(step: str, settings: Mapping[str, Any]) -> Callable[[Prediction], flo
     return SCORES[name]
 
 
+def _certainty(step: str, settings: Mapping[str, Any]) -> float:
+    if "certainty" not in settings:
+        return CERTAINTY
+    certainty = checked.fraction(step, settings, "certainty")
+    if "max_error" not in settings:
+        raise PluginError(f"'certainty' of the step {step!r} needs the setting 'max_error'")
+    if not 0 < certainty < 1:
+        raise PluginError(
+            f"'certainty' of the step {step!r} must lie between 0 and 1, not be {certainty:g}"
+        )
+    return certainty
+
+
 def _cuts(judged: Sequence[tuple[float, bool]]) -> list[_Cut]:
-    """Each way to cut the texts by their score, from the surest alone to all of them."""
-    ranked = sorted(judged, key=lambda pair: -pair[0])
-    cuts, wrong = [], 0
-    for answered, (score, is_right) in enumerate(ranked, start=1):
-        wrong += not is_right
-        below = ranked[answered][0] if answered < len(ranked) else None
-        if below is None:
-            cuts.append(_Cut(0.0, answered, wrong))
-        elif below < score:
-            cuts.append(_Cut((score + below) / 2, answered, wrong))
+    """The thresholds of `GRID` that leave any text an answer, from the surest alone to all."""
+    cuts = []
+    for threshold in GRID:
+        left = [is_right for score, is_right in judged if score >= threshold]
+        if left:
+            cuts.append(_Cut(threshold, len(left), left.count(False)))
     return cuts
+
+
+def _last_that_holds(cuts: Sequence[_Cut], most: float, certainty: float) -> _Cut | None:
+    """The cut that answers the most before the first whose bound exceeds `most`.
+
+    Tested one after the other in an order that the labels have no say in, each at the full level,
+    they hold together as each does alone (fixed-sequence testing; Angelopoulos et al. 2021, "Learn
+    then Test"), where surer answers are not wrong more often. The first that is tested is chosen
+    by the number of its texts: it could bear one mistake, so that one among the surest does not
+    end it all, or none where that would take more than half of the texts.
+    """
+    first, forgiving = (_texts_to_bear(wrong, most, certainty) for wrong in (0, 1))
+    if first is None:
+        return None
+    if forgiving is not None and 2 * forgiving <= cuts[-1].answered:
+        first = forgiving
+    kept = None
+    for cut in cuts:
+        if cut.answered < first:
+            continue
+        if cut.bound(certainty) > most:
+            break
+        kept = cut
+    return kept
+
+
+def _texts_to_bear(wrong: int, most: float, certainty: float) -> int | None:
+    """The fewest answers of which `wrong` may be wrong; None beyond a million."""
+    low, high = wrong, 1_000_000  # the first is too few, the second enough
+    if _Cut(0.0, high, wrong).bound(certainty) > most:
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _Cut(0.0, middle, wrong).bound(certainty) > most:
+            low = middle
+        else:
+            high = middle
+    return high

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
 from adapter_platform.core.errors import PlatformError, PluginError, SchemeError
@@ -117,26 +118,75 @@ def answered(settings: Mapping[str, Any], predictions: Any, right: Any) -> list[
     return [is_right for p, is_right in zip(after, right, strict=True) if not p.abstained]
 
 
-@pytest.mark.parametrize("most", [0.05, 0.1, 0.2])
-def test_a_threshold_fitted_to_max_error_reaches_it_and_answers_as_much_as_it_can(
-    most: float,
+def even(texts: int, draw: np.random.Generator) -> Any:
+    """Confidences ``(texts,)`` of which few are near 1; 88 % of the answers are right."""
+    return draw.beta(7.5, 1, texts)
+
+
+def mostly_sure(texts: int, draw: np.random.Generator) -> Any:
+    """Confidences ``(texts,)`` of which most are near 1; 90 % of the answers are right."""
+    return 1 / (1 + np.exp(-draw.normal(3.5, 2, texts)))
+
+
+@pytest.mark.parametrize(
+    ("confidences", "texts", "least"),
+    [(mostly_sure, 100, 0.3), (mostly_sure, 300, 0.6), (even, 300, 0.1)],
+)
+def test_the_true_error_exceeds_max_error_in_one_of_ten_trainings_at_most(
+    confidences: Callable[[int, np.random.Generator], Any], texts: int, least: float
 ) -> None:
-    # 100 texts, the surest half all right, then one more wrong in every three.
-    pairs = [(0.99 - i / 250, i < 50 or i % 3 > 0) for i in range(100)]
-    predictions, right = judged(*pairs)
-    found = fitted({"max_error": most}, predictions, right)
-    assert found.notes == ()
-    left = answered(found.settings, predictions, right)
-    assert 50 <= len(left) <= 100
-    assert left.count(False) / len(left) <= most
-    if len(left) < 100:
-        more = [is_right for _, is_right in pairs[: len(left) + 1]]
-        assert (more.count(False) + 1) / (len(more) + 1) > most
-    assert found.settings["max_error"] == most  # what it was fitted to stays beside it
+    draw = np.random.default_rng(0)
+    everyone = confidences(100_000, draw)
+    exceeded, shares = 0, []
+    for _ in range(300):
+        confidence = confidences(texts, draw)
+        right = draw.random(texts) < confidence  # as often as the confidence says
+        found = fitted(
+            {"max_error": 0.05}, *judged(*zip(confidence.tolist(), right.tolist(), strict=True))
+        )
+        # Where there is a note it promises nothing.
+        left = everyone[everyone >= found.settings["threshold"]] if not found.notes else []
+        exceeded += len(left) > 0 and bool((1 - left).mean() > 0.05)
+        shares.append(len(left) / len(everyone))
+    assert exceeded / 300 <= 0.1 + 0.03
+    assert np.mean(shares) >= least
+
+
+# The surest 60 all right, then 140 of which every third is wrong.
+FALLING = [(0.99 if i < 60 else 0.6, i < 60 or i % 3 > 0) for i in range(200)]
+
+
+def test_more_certainty_answers_less() -> None:
+    settings = {"max_error": 0.3}
+    thresholds = [
+        fitted({**settings, "certainty": certainty}, *judged(*FALLING)).settings["threshold"]
+        for certainty in (0.8, 0.9, 0.999999)
+    ]
+    assert thresholds[0] == thresholds[1] == 0
+    assert 0.6 < thresholds[2] <= 0.99
+
+
+def test_a_mistake_among_the_surest_does_not_end_the_search() -> None:
+    pairs = [(0.999 if i < 50 else 0.9, i != 3) for i in range(200)]
+    found = fitted({"max_error": 0.05}, *judged(*pairs))
+    assert (found.settings["threshold"], found.notes) == (0, ())
+
+
+def test_what_comes_after_a_cut_that_fails_is_not_looked_at() -> None:
+    surest, middle, rest = [(0.99, True)] * 120, [(0.8, False)] * 30, [(0.6, True)] * 2000
+    assert 30 / 2150 < 0.05  # all of them together would pass
+    threshold = fitted({"max_error": 0.05}, *judged(*surest, *middle, *rest)).settings["threshold"]
+    assert 0.8 < threshold <= 0.99
+
+
+def test_what_it_was_fitted_to_stays_beside_the_threshold() -> None:
+    settings = {"max_error": 0.1, "certainty": 0.8}
+    found = fitted(settings, *judged(*FALLING))
+    assert {**found.settings, "threshold": None} == {**settings, "threshold": None}
 
 
 def test_nothing_is_withheld_where_all_answers_together_meet_max_error() -> None:
-    predictions, right = judged(*[(0.5 + i / 200, True) for i in range(40)])
+    predictions, right = judged(*[(0.5 + i / 200, True) for i in range(45)])
     found = fitted({"max_error": 0.05}, predictions, right)
     assert (found.settings["threshold"], found.notes) == (0, ())
 
@@ -168,10 +218,22 @@ def test_a_max_error_that_cannot_be_met_is_said_and_the_best_is_kept() -> None:
     found = fitted({"max_error": 0.01}, predictions, right)
     (note,) = found.notes
     assert note == (
-        "the step 'abstain' cannot be fitted to max_error 0.01: at best 0 of 20 answers to the 100 "
-        "validation texts are wrong, which is what it is set to"
+        "the step 'abstain' cannot be fitted to max_error 0.01 with 0.9 certainty: at best 0 of 17 "
+        "answers to the 100 validation texts are wrong, which is what it is set to; even without a "
+        "mistake it takes 230 validation texts that are answered"
     )
-    assert len(answered(found.settings, predictions, right)) == 20
+    assert len(answered(found.settings, predictions, right)) == 17
+
+
+def test_as_many_texts_as_the_note_asks_for_are_enough_and_one_less_is_not() -> None:
+    assert fitted({"max_error": 0.01}, *judged(*[(0.9, True)] * 230)).notes == ()
+    (note,) = fitted({"max_error": 0.01}, *judged(*[(0.9, True)] * 229)).notes
+    assert "230 validation texts" in note
+
+
+def test_no_number_of_texts_shows_that_nothing_is_wrong() -> None:
+    (note,) = fitted({"max_error": 0}, *judged(*[(0.9, True)] * 60)).notes
+    assert "more texts than there can be" in note
 
 
 @pytest.mark.parametrize("texts", [0, 29])
@@ -203,6 +265,9 @@ def test_max_error_that_no_training_has_fitted_answers_nothing() -> None:
         ({"max_error": "5 %"}, "'max_error'"),
         ({"max_error": 0.05, "threshold": 5}, "'threshold'"),
         ({"score": "scope"}, "'threshold'"),
+        ({"max_error": 0.05, "certainty": 1}, "'certainty'"),
+        ({"max_error": 0.05, "certainty": "90 %"}, "'certainty'"),
+        ({"threshold": 0.5, "certainty": 0.9}, "'max_error'"),
     ],
 )
 def test_abstain_refuses_settings_that_cannot_be(settings: Mapping[str, Any], part: str) -> None:
