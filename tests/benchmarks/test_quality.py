@@ -174,7 +174,7 @@ def test_what_ours_has_to_be_better_than_is_learnt_and_judged(
     (found,) = map(json.loads, target.read_text(encoding="utf-8").splitlines())
     assert (found["method"], found["metric"], found["texts"]) == (method, "accuracy", 16)
     assert found["value"] > 0.75  # each text has its label's name in it; a guess has half right
-    assert found["seconds"] > 0
+    assert found["seconds"] >= 0  # TF-IDF takes less than a tenth of one
 
 
 def test_the_two_trainings_that_are_timed_are_of_the_same_texts_and_both_are_judged(
@@ -315,8 +315,8 @@ def test_kept_figures_are_shown_as_they_were_measured(tmp_path: Path) -> None:
     kept.write_text("".join(json.dumps(line) + "\n" for line in lines))
     shown = CliRunner().invoke(app, ["scope", str(kept)]).stdout
     assert shown.split() == [
-        *("ECE", "mean", "banking", "work"),
-        *("temperature", "3.00", "(1.00", "to", "6.00)", "2.00", "4.00"),
+        *("ECE", "mean", "95", "%", "interval", "lowest", "highest"),
+        *("temperature", "3.00", "1.00", "to", "6.00", "2.00", "banking", "4.00", "work"),
     ]
 
 
