@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from . import label_errors, routing, scope, speed, suggest
+from .accuracy import OURS
 from .document import show
 from .sets import CLINC, FEW_SHOT
 
@@ -32,7 +33,6 @@ METHODS = {
     "setfit": "SetFit",
     "full": "fine-tuning",
 }
-OURS = "ours"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +102,14 @@ def gained(runs: Runs, other: str) -> list[dict[str, Any]] | None:
     ] or None
 
 
-def tables(results: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
+def tables(
+    results: Sequence[Mapping[str, Any]], columns: Sequence[str] = (*METHODS, OURS)
+) -> Iterator[Table]:
     """A row for each set or mean of sets: a column for each method, then what ours gains on each
     of the others."""
     places = by_place(results)
     there = {name for runs in places.values() for name in runs}
-    called = [name for name in (*METHODS, OURS) if name in there]
+    called = [name for name in columns if name in there]
 
     def drawn(first: str, columns: Sequence[str], cells: Mapping[Place, Runs], form: str) -> Table:
         table = Table(first, "learnt from", box=None, pad_edge=False)
@@ -139,7 +141,7 @@ def tables(results: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
         place: {name: gain for name in others if (gain := gained(runs, name))}
         for place, runs in places.items()
     }
-    if OURS in there and others:
+    if OURS in called and others:
         yield drawn("ours over", others, gains, "+.1f")
 
 
@@ -152,9 +154,14 @@ def _lines(file: Path) -> list[dict[str, Any]]:
 
 
 @app.command("accuracy")
-def show_accuracy(file: Kept) -> None:
+def show_accuracy(
+    file: Kept,
+    column: Annotated[
+        list[str] | None, typer.Option(help="Methods and recipes by name; else the usual ones.")
+    ] = None,
+) -> None:
     """Of each method on each set, with 95 % intervals, in points of a hundred."""
-    for drawn in tables(_lines(file)):
+    for drawn in tables(_lines(file), column or (*METHODS, OURS)):
         Console().print(drawn)
 
 

@@ -155,6 +155,34 @@ def test_adapters_that_are_kept_are_judged_again_and_trained_again_only_by_anoth
     assert len(measure("first.jsonl", "epochs=2")) == 2
 
 
+def test_a_preset_is_measured_by_its_own_name_and_shown_where_it_is_asked_for(
+    data: Path, tiny_base: Path, tmp_path: Path, private_home: Path
+) -> None:
+    from benchmarks.quality import accuracy
+
+    kept = tmp_path / "kept.jsonl"
+    accuracy.main(
+        data,
+        kept,
+        sets=["clinc150/bank"],
+        shots=["3"],
+        seeds=1,
+        method=["ours"],
+        preset="fast",
+        recipe=["epochs=1"],
+        base=str(tiny_base),
+        threads=1,
+    )
+    (found,) = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
+    assert found["method"] == "fast"
+    assert found["recipe"]["epochs"] == 1  # what is said goes over the preset
+    assert found["recipe"]["base_dropout"] == 0.0
+    usual = CliRunner().invoke(app, ["accuracy", str(kept)])
+    asked = CliRunner().invoke(app, ["accuracy", str(kept), "--column", "fast"])
+    assert f"{100 * found['value']:.1f}" in asked.stdout
+    assert "fast" not in usual.stdout
+
+
 def test_few_examples_a_class_are_refused_where_they_cannot_be_drawn(data: Path) -> None:
     with pytest.raises(typer.BadParameter, match="cannot be drawn from xsid/xsid"):
         sample(data, "xsid/xsid", 3)
