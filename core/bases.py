@@ -24,10 +24,10 @@ from .model_directory import (
     read_config,
     tokenizer_settings,
 )
+from .store.manifest import BaseRecord, Manifest
 
 if TYPE_CHECKING:
     from .registry import BaseModel, Registry
-    from .store.manifest import Manifest
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 # Written by whoever saved the file last; no answer depends on them.
@@ -36,24 +36,6 @@ ELSEWHERE = (
     "if it lies elsewhere, say where: --base DIRECTORY; for good, export the adapter and import it "
     "again with --base DIRECTORY"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class BaseRecord:
-    """What an adapter's manifest keeps of the base that it was trained on.
-
-    Attributes:
-        id: registry name, Hub id or directory, as the recipe named it.
-        fingerprint: as `Base` has it.
-        hidden_size, layers: the shape that an adapter must find again.
-        architecture: model type in the base's `config.json`, ``bert``.
-    """
-
-    id: str
-    fingerprint: str
-    hidden_size: int
-    layers: int
-    architecture: str = "bert"
 
 
 @dataclass(frozen=True, slots=True)

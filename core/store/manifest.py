@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ..bases import BaseRecord
 from ..errors import AdapterCorrupt, PlatformError
 from ..hashes import sha256
 from ..labels import LabelScheme
@@ -37,6 +36,24 @@ TYPES: dict[str, tuple[type, ...]] = {
     "tokens_per_character": (int, float),
     "trainable_parameters": (int,),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class BaseRecord:
+    """What an adapter's manifest keeps of the base that it was trained on.
+
+    Attributes:
+        id: registry name, Hub id or directory, as the recipe named it.
+        fingerprint: as `core.bases.Base` has it.
+        hidden_size, layers: the shape that an adapter must find again.
+        architecture: model type in the base's `config.json`, ``bert``.
+    """
+
+    id: str
+    fingerprint: str
+    hidden_size: int
+    layers: int
+    architecture: str = "bert"
 
 
 @dataclass(frozen=True, slots=True)

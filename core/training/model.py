@@ -14,11 +14,11 @@ from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from peft.utils import INCLUDE_LINEAR_LAYERS_SHORTHAND
 from torch.nn import functional
 
-from ..bases import BaseRecord
 from ..engine.encoder import pooled
 from ..engine.peft_groups import IMPOSSIBLE, PROMPTS
 from ..errors import RecipeError, unknown
 from ..heads import Pooling
+from ..store.manifest import BaseRecord
 from . import adalora
 from .recipe import SEED_PEFT, Recipe
 from .starts import EVA, check_start

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapter_platform.core.bases import BaseRecord
+from adapter_platform.core.store.manifest import BaseRecord
 from adapter_platform.core.training.model import peft_config
 from adapter_platform.core.training.recipe import make_recipe
 from benchmarks.quality.methods import LEFT_OUT, STARTS, drawn, methods, recipe_of, table

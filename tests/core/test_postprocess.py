@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from adapter_platform.core.bases import BaseRecord
 from adapter_platform.core.errors import PluginError
 from adapter_platform.core.labels import LabelScheme
 from adapter_platform.core.postprocess import build_chain
 from adapter_platform.core.predictions import Notice, Prediction
 from adapter_platform.core.registry import Brought, Registry
-from adapter_platform.core.store.manifest import Manifest, StepRecord
+from adapter_platform.core.store.manifest import BaseRecord, Manifest, StepRecord
 
 SCHEME = LabelScheme.of("single", ["yes", "no"])
 BEFORE = Notice("empty_text", "the text is empty")

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from adapter_platform.core.bases import BaseRecord
 from adapter_platform.core.errors import PluginError
 from adapter_platform.core.labels import LabelScheme
 from adapter_platform.core.predictions import Prediction
-from adapter_platform.core.store.manifest import Manifest
+from adapter_platform.core.store.manifest import BaseRecord, Manifest
 from adapter_platform.core.training.recipe import make_recipe
 from adapter_platform.plugins.hookspecs import EVENTS, hookimpl
 from adapter_platform.plugins.testing import predictions

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from adapter_platform.core.bases import BaseRecord
 from adapter_platform.core.labels import LabelScheme
-from adapter_platform.core.store.manifest import Manifest
+from adapter_platform.core.store.manifest import BaseRecord, Manifest
 from adapter_platform.core.store.store import Store
 
 Publish = Callable[..., Manifest]

@@ -24,10 +24,9 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from adapter_platform.core.bases import BaseRecord
 from adapter_platform.core.errors import PlatformError
 from adapter_platform.core.labels import LabelScheme
-from adapter_platform.core.store.manifest import Manifest
+from adapter_platform.core.store.manifest import BaseRecord, Manifest
 from adapter_platform.core.store.store import Store
 
 LIMIT = 200  # changes; no action makes so many

@@ -12,9 +12,8 @@ import pytest
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
-from adapter_platform.core.bases import BaseRecord
 from adapter_platform.core.labels import Label, LabelScheme
-from adapter_platform.core.store.manifest import Manifest
+from adapter_platform.core.store.manifest import BaseRecord, Manifest
 from adapter_platform.core.training.card import reproduction, write_card
 from adapter_platform.core.training.recipe import make_recipe
 

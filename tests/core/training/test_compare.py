@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adapter_platform.core.bases import BaseRecord
 from adapter_platform.core.errors import DataError, UsageError
 from adapter_platform.core.examples import Example, load_examples
 from adapter_platform.core.labels import LabelScheme
 from adapter_platform.core.registry import Registry
 from adapter_platform.core.seen import Seen
-from adapter_platform.core.store.manifest import Calibration, Manifest
+from adapter_platform.core.store.manifest import BaseRecord, Calibration, Manifest
 from adapter_platform.core.store.source import AdapterSource
 from adapter_platform.core.training.compare import (
     Comparison,

@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from adapter_platform.core.bases import BaseRecord
 from adapter_platform.core.errors import AdapterCorrupt, DataError
 from adapter_platform.core.examples import load_examples
 from adapter_platform.core.registry import Registry
 from adapter_platform.core.seen import FILE, Seen
-from adapter_platform.core.store.manifest import Manifest
+from adapter_platform.core.store.manifest import BaseRecord, Manifest
 from adapter_platform.core.store.source import AdapterSource
 from adapter_platform.core.training.judge import split_texts, stored_recipe, texts_to_judge
 from adapter_platform.core.training.prepare import Quiet, Workshop

@@ -11,10 +11,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from adapter_platform.core.bases import Base, BaseRecord, Bases
+from adapter_platform.core.bases import Base, Bases
 from adapter_platform.core.engine.encoder import load_encoder, pad
 from adapter_platform.core.errors import RecipeError
 from adapter_platform.core.registry import Registry
+from adapter_platform.core.store.manifest import BaseRecord
 from adapter_platform.core.training.model import (
     peft_config,
     set_dropout,
