@@ -16,7 +16,7 @@ from .render.figures import duration
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
-    from adapter_platform.core.training.prepare import Progress
+    from adapter_platform.core.training.workshop import Progress
 
 SECONDS = 10.0  # between two lines where no bar can be drawn
 

@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from .store.manifest import Manifest
     from .store.source import AdapterSource
     from .training.compare import Comparison
-    from .training.prepare import Progress, Workshop
     from .training.requests import Data, TrainingOptions, TrainingRequest
     from .training.run import Outcome, Plan
     from .training.tuning import Search
+    from .training.workshop import Progress, Workshop
 
     FloatArray = NDArray[np.float32]
 
@@ -601,12 +601,12 @@ class Platform:
         return make_request(name, data, self.registry, base, trackers, **options)
 
     def _workshop(self) -> Workshop:
-        from .training.prepare import open_workshop
+        from .training.workshop import open_workshop
 
         return open_workshop(self.settings, self.store, self.bases, self.registry, self.listener)
 
 
 def _told(progress: Progress | None) -> Progress:
-    from .training.prepare import Quiet
+    from .training.workshop import Quiet
 
     return progress or Quiet()

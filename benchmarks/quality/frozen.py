@@ -22,8 +22,8 @@ def frozen(
     """
     from adapter_platform.core.care.frozen import frozen_features
     from adapter_platform.core.tokens import TextEncoder
-    from adapter_platform.core.training.prepare import Quiet, open_workshop
     from adapter_platform.core.training.recipe import make_recipe
+    from adapter_platform.core.training.workshop import Quiet, open_workshop
 
     resolved = platform.bases.resolve(base or platform.settings.base)
     workshop = open_workshop(

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from adapter_platform.core.store.manifest import Manifest
-    from adapter_platform.core.training.prepare import Workshop
+    from adapter_platform.core.training.workshop import Workshop
 
     Logits = Mapping[str, NDArray[np.floating[Any]]]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..bases import Base
-    from ..training.prepare import Progress, Workshop
+    from ..training.workshop import Progress, Workshop
 
 READING = "reading with the frozen base"
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..bases import Base
     from ..data.example import Dataset, Example
     from ..labels import Kind
-    from ..training.prepare import Progress, Workshop
+    from ..training.workshop import Progress, Workshop
 
     Floats = NDArray[np.floating[Any]]
     Integers = NDArray[np.int64]

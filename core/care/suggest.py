@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..registry import Registry
     from ..store.source import AdapterSource
     from ..training.judge import Ask
-    from ..training.prepare import Progress, Workshop
+    from ..training.workshop import Progress, Workshop
 
     Floats = NDArray[np.floating[Any]]
 

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
     from ..bases import Base
     from ..labels import Kind, LabelScheme
-    from ..training.prepare import Workshop
     from ..training.recipe import Recipe
+    from ..training.workshop import Workshop
 
     FloatArray = NDArray[np.float32]
 

@@ -21,7 +21,7 @@ from ..store.verify import damage, strangers
 
 if TYPE_CHECKING:
     from ..bases import Base
-    from ..training.prepare import Workshop
+    from ..training.workshop import Workshop
 
 log = logging.getLogger(__name__)
 

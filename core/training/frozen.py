@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from peft import PeftModel
 
-    from .prepare import Workshop
+    from .workshop import Workshop
 
     Floats = NDArray[np.float32]
 

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from ..bases import Base, Bases
-from ..engine.encoder import length_batches, pick_device, pooled
-from ..engine.threads import usual_threads
+from ..bases import Base
+from ..engine.encoder import length_batches, pooled
 from ..errors import RecipeError, TrainingError
 from ..examples import SPLITS, Dataset, Example, load_examples, row_notes
 from ..heads import Pooling, check_pooling
 from ..labels import LabelScheme
-from ..registry import Listener, Registry
-from ..store.store import Store
 from ..tokens import Encoded, TextEncoder, unreadable, written
 from .augment import training_splits
 from .frozen import Rows, feed
@@ -30,59 +25,12 @@ from .model import virtual_tokens
 from .recipe import Recipe
 from .requests import TrainingRequest
 from .splits import Splits
+from .workshop import Workshop
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..settings import Settings
-
-log = logging.getLogger(__name__)
-
 SHORTEST = 4  # tokens; as the recipe's max_length has it
-
-
-class Progress(Protocol):
-    """Who is told how far a training is; core knows no terminal."""
-
-    def say(self, message: str) -> None:
-        """One line worth keeping."""
-        ...
-
-    def advance(self, done: int, total: int, note: str) -> None:
-        """A step of the present long piece of work, which `note` names."""
-        ...
-
-
-class Quiet:
-    """Progress that goes to the log alone."""
-
-    def say(self, message: str) -> None:
-        log.info("%s", message)
-
-    def advance(self, done: int, total: int, note: str) -> None:
-        log.debug("%s: %d of %d", note, done, total)
-
-
-@dataclass(frozen=True, slots=True)
-class Workshop:
-    """The parts of a platform that training works with."""
-
-    store: Store
-    bases: Bases
-    registry: Registry
-    listener: Listener
-    device: torch.device
-    batch_tokens: int
-    cache: Path
-
-
-def open_workshop(
-    settings: Settings, store: Store, bases: Bases, registry: Registry, listener: Listener
-) -> Workshop:
-    """The workshop on the device, with the threads and in the cache that the settings name."""
-    torch.set_num_threads(settings.threads or usual_threads())
-    device = pick_device(settings.device)
-    return Workshop(store, bases, registry, listener, device, settings.batch_tokens, settings.cache)
 
 
 @dataclass(frozen=True, slots=True)

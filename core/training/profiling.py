@@ -12,7 +12,8 @@ from ..hashes import sha256
 from ..routing.profile import FILE, POOLING, TOKENS, Profile, cut_rows, sample
 from ..store.verify import verify_files
 from ..tokens import TextEncoder
-from .prepare import Prepared, Progress, Workshop, features
+from .prepare import Prepared, features
+from .workshop import Progress, Workshop
 
 if TYPE_CHECKING:
     from ..bases import Base

@@ -27,13 +27,14 @@ from .checkpoints import checkpoints, log_directory
 from .frozen import Rows, above, fits, frozen_layers, frozen_states
 from .judged import Judged, Scores, refitted, trained_along
 from .model import Classifier, peft_config, set_dropout, trainable_line, wrap
-from .prepare import Prepared, Progress, Quiet, Workshop, features, prepare, seconds_a_text
+from .prepare import Prepared, features, prepare, seconds_a_text
 from .profiling import training_profile
 from .publishing import make_manifest, make_report, step_records, typical_text, write_files
 from .requests import TrainingRequest
 from .scope import fit_scope
 from .steps import fitted_steps
 from .trainer import TrainingRows, check_trackers, fit
+from .workshop import Progress, Quiet, Workshop
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel

@@ -21,11 +21,12 @@ from ..store.names import check_name
 from .checkpoints import checkpoints, library_versions
 from .judged import refitted
 from .model import peft_config
-from .prepare import Prepared, Progress, Workshop, again, prepare, reading
+from .prepare import Prepared, again, prepare, reading
 from .recipe import Recipe
 from .run import frozen_pools, rehearse
 from .space import Choice, Space, default_space, own_settings, read_space, with_settings
 from .trainer import check_trackers
+from .workshop import Progress, Workshop
 
 if TYPE_CHECKING:
     from optuna import Study

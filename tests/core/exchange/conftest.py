@@ -24,7 +24,7 @@ from adapter_platform.core.store.manifest import Manifest
 from adapter_platform.core.store.source import AdapterSource
 from adapter_platform.core.store.store import Store
 from adapter_platform.core.tokens import TextEncoder
-from adapter_platform.core.training.prepare import Workshop
+from adapter_platform.core.training.workshop import Workshop
 from adapter_platform.plugins.sources.csv_file import CsvSource
 
 logging.set_verbosity_error()

@@ -28,7 +28,7 @@ from adapter_platform.core.exchange.importing import import_adapter
 from adapter_platform.core.heads import Head
 from adapter_platform.core.store.manifest import Manifest
 from adapter_platform.core.store.source import AdapterSource
-from adapter_platform.core.training.prepare import Workshop
+from adapter_platform.core.training.workshop import Workshop
 
 from .conftest import NAMES, Logits, Stock, published, seed_config
 

@@ -34,8 +34,8 @@ from adapter_platform.core.errors import (
     RecipeError,
     SchemeError,
 )
-from adapter_platform.core.training.prepare import Workshop
 from adapter_platform.core.training.recipe import make_recipe, read_recipe
+from adapter_platform.core.training.workshop import Workshop
 from adapter_platform.plugins.testing import make_tiny_base
 
 from .conftest import (

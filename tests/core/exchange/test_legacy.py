@@ -20,7 +20,7 @@ from adapter_platform.core.errors import AdapterCorrupt, AdapterUnsupported, Sch
 from adapter_platform.core.exchange.importing import import_legacy
 from adapter_platform.core.registry import NullListener
 from adapter_platform.core.store.manifest import Manifest
-from adapter_platform.core.training.prepare import Workshop
+from adapter_platform.core.training.workshop import Workshop
 from benchmarks.quality.legacy import TARGETS, OldModel
 
 from .conftest import NAMES, published

@@ -24,7 +24,7 @@ from adapter_platform.core.exchange.exporting import export_adapter
 from adapter_platform.core.heads import Head
 from adapter_platform.core.seen import Seen, read_seen
 from adapter_platform.core.store.manifest import Manifest, StepRecord
-from adapter_platform.core.training.prepare import Workshop
+from adapter_platform.core.training.workshop import Workshop
 
 from .conftest import Stock, bring, edit, published, refusal
 

@@ -19,7 +19,7 @@ from adapter_platform.core.exchange.proof import (
 )
 from adapter_platform.core.exchange.stock import retarget, to_encoder, to_stock
 from adapter_platform.core.store.source import AdapterSource
-from adapter_platform.core.training.prepare import Workshop
+from adapter_platform.core.training.workshop import Workshop
 
 from .conftest import Stock, published, seed_config
 

@@ -16,10 +16,10 @@ from adapter_platform.core.engine.protocol import Row
 from adapter_platform.core.registry import NullListener
 from adapter_platform.core.store.manifest import Manifest
 from adapter_platform.core.tokens import TextEncoder
-from adapter_platform.core.training.prepare import Quiet, Workshop
 from adapter_platform.core.training.recipe import make_recipe
 from adapter_platform.core.training.requests import TrainingRequest
 from adapter_platform.core.training.run import train
+from adapter_platform.core.training.workshop import Quiet, Workshop
 
 from .conftest import published
 

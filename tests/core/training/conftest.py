@@ -22,8 +22,8 @@ from adapter_platform.plugins.sources.jsonl import JsonlSource
 if TYPE_CHECKING:
     from adapter_platform.core.bases import Base
     from adapter_platform.core.training.model import Classifier
-    from adapter_platform.core.training.prepare import Workshop
     from adapter_platform.core.training.requests import TrainingRequest
+    from adapter_platform.core.training.workshop import Workshop
 
 WriteTexts = Callable[..., str]
 MakeRequest = Callable[..., "TrainingRequest"]
@@ -137,7 +137,7 @@ def workshop(tmp_path: Path, registry: Registry, one_thread: None) -> Workshop:
     """An empty store and cache, on one thread of the CPU."""
     import torch
 
-    from adapter_platform.core.training.prepare import Workshop
+    from adapter_platform.core.training.workshop import Workshop
 
     return Workshop(
         store=Store(tmp_path / "store"),

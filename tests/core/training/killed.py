@@ -32,10 +32,10 @@ from adapter_platform.core.bases import Bases
 from adapter_platform.core.registry import Brought, NullListener, Registry
 from adapter_platform.core.store.manifest import Manifest
 from adapter_platform.core.store.store import Store
-from adapter_platform.core.training.prepare import Quiet, Workshop
 from adapter_platform.core.training.recipe import make_recipe
 from adapter_platform.core.training.requests import TrainingRequest
 from adapter_platform.core.training.run import train
+from adapter_platform.core.training.workshop import Quiet, Workshop
 from adapter_platform.plugins.sources.csv_file import CsvSource
 
 OLD = {"epochs": 1, "seed": 1}

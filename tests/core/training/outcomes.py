@@ -12,8 +12,8 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from adapter_platform.core.registry import NullListener
-from adapter_platform.core.training.prepare import Quiet, Workshop
 from adapter_platform.core.training.run import Outcome
+from adapter_platform.core.training.workshop import Quiet, Workshop
 
 TENSORS = "adapter_model.safetensors"
 PEFTS_ALARMS = (

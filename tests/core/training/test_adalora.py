@@ -14,8 +14,8 @@ from adapter_platform.core.engine.encoder import load_encoder
 from adapter_platform.core.engine.peft_groups import Group
 from adapter_platform.core.errors import RecipeError
 from adapter_platform.core.training.adalora import orthogonality, with_steps
-from adapter_platform.core.training.prepare import Quiet, Workshop
 from adapter_platform.core.training.run import train
+from adapter_platform.core.training.workshop import Quiet, Workshop
 
 from .conftest import MakeClassifier, MakeRequest
 from .outcomes import TENSORS, Said, adapter_of, assert_same_adapter, config_of, tensors

@@ -23,8 +23,9 @@ from transformers import (
 from adapter_platform.core.errors import RecipeError
 from adapter_platform.core.training import frozen
 from adapter_platform.core.training.frozen import above, frozen_layers, frozen_states
-from adapter_platform.core.training.prepare import Quiet, Workshop, features
+from adapter_platform.core.training.prepare import features
 from adapter_platform.core.training.run import train
+from adapter_platform.core.training.workshop import Quiet, Workshop
 
 from .conftest import MakeClassifier, MakeRequest
 from .test_run import platform_logits

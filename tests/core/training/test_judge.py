@@ -16,10 +16,10 @@ from adapter_platform.core.seen import FILE, Seen
 from adapter_platform.core.store.manifest import BaseRecord, Manifest
 from adapter_platform.core.store.source import AdapterSource
 from adapter_platform.core.training.judge import split_texts, stored_recipe, texts_to_judge
-from adapter_platform.core.training.prepare import Quiet, Workshop
 from adapter_platform.core.training.recipe import make_recipe
 from adapter_platform.core.training.run import train
 from adapter_platform.core.training.splits import make_splits
+from adapter_platform.core.training.workshop import Quiet, Workshop
 
 from .conftest import SCHEME, TOPICS, MakeRequest, WriteTexts, write_rows
 

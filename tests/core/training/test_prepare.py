@@ -8,8 +8,9 @@ import pytest
 
 from adapter_platform.core.errors import RecipeError
 from adapter_platform.core.tokens import TextEncoder, unreadable
-from adapter_platform.core.training.prepare import Quiet, Workshop, prepare
+from adapter_platform.core.training.prepare import prepare
 from adapter_platform.core.training.run import plan, train
+from adapter_platform.core.training.workshop import Quiet, Workshop
 
 from .conftest import TOPICS, MakeRequest, write_rows
 

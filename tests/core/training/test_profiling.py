@@ -12,9 +12,9 @@ from adapter_platform.core.errors import AdapterCorrupt, DataError
 from adapter_platform.core.routing.profile import FILE, Profile
 from adapter_platform.core.store.manifest import Manifest
 from adapter_platform.core.training.judge import split_texts
-from adapter_platform.core.training.prepare import Quiet, Workshop
 from adapter_platform.core.training.profiling import add_profile
 from adapter_platform.core.training.run import train
+from adapter_platform.core.training.workshop import Quiet, Workshop
 
 from .conftest import SCHEME, TOPICS, MakeRequest, WriteTexts
 

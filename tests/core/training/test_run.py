@@ -32,8 +32,9 @@ from adapter_platform.core.registry import Brought, NullListener, Step
 from adapter_platform.core.scope import read_scope
 from adapter_platform.core.store.manifest import Manifest, StepRecord
 from adapter_platform.core.training.linear import log_loss
-from adapter_platform.core.training.prepare import Quiet, Workshop, prepare
+from adapter_platform.core.training.prepare import prepare
 from adapter_platform.core.training.run import plan, train
+from adapter_platform.core.training.workshop import Quiet, Workshop
 from adapter_platform.plugins.postprocess.abstain import Abstain
 
 from .conftest import TOPICS, MakeRequest, WriteTexts, write_rows

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from adapter_platform.core.errors import RecipeError
-from adapter_platform.core.training.prepare import Workshop, prepare
+from adapter_platform.core.training.prepare import prepare
 from adapter_platform.core.training.recipe import Recipe, make_recipe, read_recipe, recipe_text
 from adapter_platform.core.training.space import (
     Between,
@@ -18,6 +18,7 @@ from adapter_platform.core.training.space import (
     read_space,
     with_settings,
 )
+from adapter_platform.core.training.workshop import Workshop
 
 from .conftest import TOPICS, MakeRequest, WriteTexts
 

@@ -26,10 +26,11 @@ from adapter_platform.core.registry import NullListener
 from adapter_platform.core.training import starts
 from adapter_platform.core.training.linear import fit_temperature
 from adapter_platform.core.training.model import Classifier
-from adapter_platform.core.training.prepare import Quiet, Workshop, prepare
+from adapter_platform.core.training.prepare import prepare
 from adapter_platform.core.training.run import plan, train
 from adapter_platform.core.training.starts import Taken, begin
 from adapter_platform.core.training.tuning import tune
+from adapter_platform.core.training.workshop import Quiet, Workshop
 
 from .conftest import TOPICS, MakeClassifier, MakeRequest, WriteTexts
 from .outcomes import (

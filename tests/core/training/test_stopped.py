@@ -9,8 +9,8 @@ import pytest
 
 from adapter_platform.core.errors import TrainingError
 from adapter_platform.core.labels import LabelScheme
-from adapter_platform.core.training.prepare import Quiet, Workshop
 from adapter_platform.core.training.run import Outcome, train
+from adapter_platform.core.training.workshop import Quiet, Workshop
 
 from .conftest import TOPICS, MakeRequest, WriteTexts
 from .outcomes import Said, assert_same_adapter, tensors

@@ -19,9 +19,9 @@ import pytest
 
 from adapter_platform.core.errors import RecipeError, TrainingError
 from adapter_platform.core.training import prepare as preparing
-from adapter_platform.core.training.prepare import Quiet, Workshop
 from adapter_platform.core.training.run import train
 from adapter_platform.core.training.tuning import Search, tune
+from adapter_platform.core.training.workshop import Quiet, Workshop
 
 from .conftest import TOPICS, MakeRequest, WriteTexts, write_topics
 from .outcomes import Said

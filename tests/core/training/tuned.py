@@ -17,10 +17,10 @@ import torch
 from adapter_platform.core.bases import Bases
 from adapter_platform.core.registry import Brought, NullListener, Registry
 from adapter_platform.core.store.store import Store
-from adapter_platform.core.training.prepare import Progress, Quiet, Workshop
 from adapter_platform.core.training.recipe import make_recipe
 from adapter_platform.core.training.requests import TrainingRequest
 from adapter_platform.core.training.tuning import Search, tune
+from adapter_platform.core.training.workshop import Progress, Quiet, Workshop
 from adapter_platform.plugins.sources.csv_file import CsvSource
 
 
