@@ -23,7 +23,7 @@ from adapter_platform.core.store.source import AdapterSource
 from adapter_platform.plugins.manager import load_plugins
 
 from .fixtures.adapters import Shape, publish
-from .row import Measured
+from .measured import Measured
 from .timing import Clocked, clocked, interleave
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from .measured import Measured
 from .timing import bootstrap, ratio_of_medians
 
 if TYPE_CHECKING:
@@ -19,23 +20,6 @@ Judge = Literal["at most", "at least"]
 
 class NotHere(Exception):
     """A peer is not on this machine; the message says how to get it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What a row's function has seen, ours and the peer's, of the same unit.
-
-    Attributes:
-        ours, peers: one figure a round.
-        judged: whether the must applies; not where a quick run measures something smaller.
-        note: what a reader of the figure has to know.
-    """
-
-    ours: list[float]
-    peers: list[float]
-    unit: str = "s"
-    judged: bool = True
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from .. import peak_memory as peak_script
 from ..bench import Bench, Options, WrongAnswer
 from ..fixtures.stores import filled
 from ..fixtures.texts import dealt, real_texts, tokenized
-from ..row import DEFAULT, Measured, NotHere, Row
+from ..measured import Measured
+from ..row import DEFAULT, NotHere, Row
 from ..timing import clocked, interleave
 
 if TYPE_CHECKING:

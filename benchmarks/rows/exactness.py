@@ -12,8 +12,9 @@ from peft import PeftModel
 
 from ..bench import WrongAnswer
 from ..fixtures.texts import dealt, real_texts, tokenized
+from ..measured import Measured
 from ..peers.batches import Heads, mean, pad
-from ..row import Measured, Row
+from ..row import Row
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,7 +13,8 @@ from adapter_platform.plugins.manager import load_plugins
 
 from ..fixtures.stores import filled
 from ..fixtures.texts import real_texts
-from ..row import DEFAULT, Measured, Row
+from ..measured import Measured
+from ..row import DEFAULT, Row
 from ..timing import clocked, interleave
 
 if TYPE_CHECKING:

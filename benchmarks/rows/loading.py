@@ -20,7 +20,8 @@ from adapter_platform.core.engine.torch_weights import TorchLora
 from ..bench import CPU, ROOM, check_alike
 from ..fixtures.adapters import QUERY_VALUE, Shape, renamed
 from ..fixtures.texts import dealt, random_tokens
-from ..row import BOTH, DEFAULT, Measured, Row
+from ..measured import Measured
+from ..row import BOTH, DEFAULT, Row
 from ..timing import Clocked, clocked, interleave
 
 if TYPE_CHECKING:

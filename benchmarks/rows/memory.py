@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..row import DEFAULT, Measured, NotHere, Row
+from ..measured import Measured
+from ..row import DEFAULT, NotHere, Row
 
 if TYPE_CHECKING:
     from ..bench import Bench

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from ..fixtures.adapters import WITHOUT_ATTENTION_OUTPUT, Shape
 from ..fixtures.texts import dealt, random_tokens
+from ..measured import Measured
 from ..peers.adapterhub import AdapterHub
 from ..peers.floor import floor
 from ..peers.merged_models import merged_models
 from ..peers.peft_model import by_name, grouped
 from ..peers.polylora_model import polylora
-from ..row import Measured, Row
+from ..row import Row
 from ..timing import clocked
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ from adapter_platform.core.store.store import Store
 
 from ..bench import WrongAnswer
 from ..fixtures.stores import filled, install_plugins
+from ..measured import Measured
 from ..peers import one_shot as peer
-from ..row import DEFAULT, Measured, Row
+from ..row import DEFAULT, Row
 from ..timing import clocked, interleave
 
 if TYPE_CHECKING:

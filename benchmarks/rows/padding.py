@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..fixtures.texts import dealt, real_texts, tokenized
+from ..measured import Measured
 from ..peers.floor import floor
 from ..peers.peft_model import alone
-from ..row import Measured, Row
+from ..row import Row
 
 if TYPE_CHECKING:
     from ..bench import Bench

@@ -16,7 +16,8 @@ import benchmarks.rows
 from benchmarks import report
 from benchmarks.__main__ import main
 from benchmarks.bench import Bench
-from benchmarks.row import BOTH, Measured, NotHere, Row
+from benchmarks.measured import Measured
+from benchmarks.row import BOTH, NotHere, Row
 
 Command = Callable[..., Result]
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from benchmarks.bench import Bench
-from benchmarks.row import Measured, Result, Row
+from benchmarks.measured import Measured
+from benchmarks.row import Result, Row
 
 
 def result(judge: Any, must: float | None, ours: float, peers: float, **measured: Any) -> Result:
