@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from .errors import AdapterCorrupt
-from .store.verify import verify_files
+from .store.tensors import read_tensors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -115,22 +115,13 @@ def read_scope(source: AdapterSource) -> Scope:
         AdapterNotFound: the adapter has been removed since it was resolved.
         AdapterCorrupt: the file is not as published, or does not fit the adapter.
     """
-    from safetensors import SafetensorError, safe_open
-
-    verify_files(source, [FILE])
-    who = f"{FILE} of {source.manifest.reference}"
-    try:
-        with safe_open(source.path / FILE, "numpy") as file:
-            method, tensors = file.metadata(), {name: file.get_tensor(name) for name in TENSORS}
-    except (OSError, SafetensorError) as error:
-        raise AdapterCorrupt(f"{who} cannot be read: {error}") from error
-    if method != METHOD:
-        raise AdapterCorrupt(
-            f"{who} is of a method not known here", "upgrade adapter-platform, or train it again"
-        )
+    remedy = "upgrade adapter-platform, or train it again"
+    tensors = read_tensors(source, FILE, TENSORS, METHOD, remedy)
     scope = Scope(**tensors)
     if not _fits(scope, source.manifest.base.hidden_size):
-        raise AdapterCorrupt(f"{who} does not hold what its adapter asks for")
+        raise AdapterCorrupt(
+            f"{FILE} of {source.manifest.reference} does not hold what its adapter asks for"
+        )
     return scope
 
 

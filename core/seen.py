@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from .data.near import normalise
 from .errors import AdapterCorrupt
-from .store.verify import verify_files
+from .store.tensors import read_tensors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,19 +91,11 @@ def read_seen(source: AdapterSource) -> Seen:
         AdapterNotFound: the adapter has been removed since it was resolved.
         AdapterCorrupt: the file is not as published, or holds something else.
     """
-    from safetensors import SafetensorError, safe_open
-
-    verify_files(source, [FILE])
-    who = f"{FILE} of {source.manifest.reference}"
-    try:
-        with safe_open(source.path / FILE, "numpy") as file:
-            method, tensors = file.metadata(), {name: file.get_tensor(name) for name in TENSORS}
-    except (OSError, SafetensorError) as error:
-        raise AdapterCorrupt(f"{who} cannot be read: {error}") from error
-    if method != METHOD:
-        raise AdapterCorrupt(f"{who} is of a method not known here", "upgrade adapter-platform")
+    tensors = read_tensors(source, FILE, TENSORS, METHOD, "upgrade adapter-platform")
     if not all(_fits(tensor) for tensor in tensors.values()):
-        raise AdapterCorrupt(f"{who} does not hold what its adapter asks for")
+        raise AdapterCorrupt(
+            f"{FILE} of {source.manifest.reference} does not hold what its adapter asks for"
+        )
     return Seen(**tensors)
 
 
