@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..data.near import normalise
 from ..errors import TrainingError
 from ..examples import Example
-from .splits import Splits, make_splits
+from .splits import Splits, recipe_splits
 from .typos import mistyped
 
 if TYPE_CHECKING:
@@ -27,16 +27,10 @@ def training_splits(dataset: Dataset, recipe: Recipe) -> Splits:
     """The data's splits, with the training examples that the recipe adds to them.
 
     Raises:
-        DataError: as `make_splits`.
+        DataError: as `recipe_splits`.
         TrainingError: a class of the scheme has no training example.
     """
-    splits = make_splits(
-        dataset.examples,
-        dataset.scheme,
-        seed=recipe.seed,
-        val_share=recipe.val_share,
-        test_share=recipe.test_share,
-    )
+    splits = recipe_splits(dataset, recipe)
     train = list(splits.train)
     notes = list(splits.notes)
     if recipe.label_texts:

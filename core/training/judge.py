@@ -18,7 +18,7 @@ from .evaluate import evaluate
 from .recipe import FILE as RECIPE
 from .recipe import Recipe, make_recipe, read_recipe
 from .requests import by_split
-from .splits import make_splits
+from .splits import recipe_splits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -230,14 +230,7 @@ def _load(
     fingerprint, notes = dataset.fingerprint(), tuple(row_notes(dataset))
     if data is not None and fingerprint != manifest.data_fingerprint:
         return fingerprint, dataset.examples, notes
-    recipe = stored_recipe(source)
-    splits = make_splits(
-        dataset.examples,
-        dataset.scheme,
-        seed=recipe.seed,
-        val_share=recipe.val_share,
-        test_share=recipe.test_share,
-    )
+    splits = recipe_splits(dataset, stored_recipe(source))
     return fingerprint, (*splits.train, *splits.val, *splits.test), notes
 
 

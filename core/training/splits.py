@@ -6,11 +6,15 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ..data.near import near_duplicates
 from ..errors import DataError
-from ..examples import SPLITS, Example, Split, place
+from ..examples import SPLITS, Dataset, Example, Split, place
 from ..labels import LabelScheme
+
+if TYPE_CHECKING:
+    from .recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,21 @@ class _Unit:
     members: tuple[int, ...]
     counts: Counter[str]
     rank: bytes
+
+
+def recipe_splits(dataset: Dataset, recipe: Recipe) -> Splits:
+    """`make_splits` as a recipe has it: the same in a training and whenever it is judged later.
+
+    Raises:
+        DataError: as `make_splits`.
+    """
+    return make_splits(
+        dataset.examples,
+        dataset.scheme,
+        seed=recipe.seed,
+        val_share=recipe.val_share,
+        test_share=recipe.test_share,
+    )
 
 
 def make_splits(
