@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float32]
 
 CHUNK = 1024  # texts in memory at once, with their tokens and logits
+SCOPES = 4  # of the room for adapters their scopes get one in so many; they are smaller
 CHAINS = 1024  # post-processing chains kept
 AHEAD = 1  # batches of a stream that are ready for the engine while it runs another
 
@@ -85,7 +86,7 @@ class Answering:
         router: finds the adapters of texts that name none.
         registry: has the steps that adapters name.
         listener: hears of each batch, on the caller's thread.
-        room: bytes of adapters' scopes that are held.
+        room: bytes of adapters that an engine holds.
     """
 
     def __init__(
@@ -96,12 +97,12 @@ class Answering:
         self._registry = registry
         self._listener = listener
         self._chains: dict[str, Chain] = {}
-        self._scopes = Residents(read_scope, room, "scope")
+        self._scopes = Residents(read_scope, room // SCOPES, "scope")
 
     def predictions(
         self, asked: Sequence[Asked | Open], location: str | None, engine: str
     ) -> list[Prediction]:
-        """One batch's predictions in its order, told to the listener once.
+        """Predictions in the order of what is asked; each chunk is told to the listener once.
 
         Args:
             location: where the adapters' own base lies, if not where its id says.
@@ -110,7 +111,11 @@ class Answering:
         Raises:
             PlatformError: an adapter, its base or its steps cannot be used.
         """
-        return self._read(self._run(self._prepare(asked, location, engine), engine))
+        return [
+            prediction
+            for part in parts(asked, CHUNK)
+            for prediction in self._read(self._run(self._prepare(part, location, engine), engine))
+        ]
 
     def stream(
         self, asked: Iterable[Sequence[Asked | Open]], location: str | None, engine: str
@@ -150,15 +155,32 @@ class Answering:
                 for future in running:
                     future.cancel()
 
-    def answers(
-        self, texts: Sequence[str], source: AdapterSource, location: str | None, engine: str
-    ) -> list[Answer]:
-        """An adapter's logits before calibration, and pooled states, for each text, in their order.
+    def logits(
+        self, source: AdapterSource, texts: Sequence[str], location: str | None, engine: str
+    ) -> FloatArray:
+        """``(texts, classes)`` float32: an adapter's logits before calibration.
 
         Raises:
             UsageError: what is no text is among them.
             as `predictions`.
         """
+        import numpy as np
+
+        rows = [answer.logits for answer in self._answers(source, texts, location, engine)]
+        return np.array(rows, np.float32).reshape(-1, len(source.manifest.scheme.classes))
+
+    def pooled(
+        self, source: AdapterSource, texts: Sequence[str], location: str | None, engine: str
+    ) -> FloatArray:
+        """``(texts, hidden)`` float32: the states that its head reads. Raises as `logits`."""
+        import numpy as np
+
+        rows = [answer.pooled for answer in self._answers(source, texts, location, engine)]
+        return np.array(rows, np.float32).reshape(-1, source.manifest.base.hidden_size)
+
+    def _answers(
+        self, source: AdapterSource, texts: Sequence[str], location: str | None, engine: str
+    ) -> list[Answer]:
         asked = [Asked(text, source) for text in check_texts(texts)]
         return [
             answer

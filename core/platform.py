@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
-from .answers import CHUNK, Answering, one_by_one
+from .answers import Answering, one_by_one
 from .asked import Candidates, Names, check_text, check_texts, pair, parts
 from .bases import Bases
 from .engine.choice import ColdStart, Engines, check_engine
@@ -31,21 +31,19 @@ if TYPE_CHECKING:
     from .care.label_errors import LabelErrors
     from .care.suggest import Suggestions
     from .data.example import Dataset
-    from .engine.protocol import Answer
     from .labels import Kind
     from .predictions import Prediction
     from .settings import Settings
     from .store.manifest import Manifest
     from .store.source import AdapterSource
     from .training.compare import Comparison
+    from .training.judge import Ask
     from .training.requests import Data, TrainingOptions, TrainingRequest
     from .training.run import Outcome, Plan
     from .training.tuning import Search
     from .training.workshop import Progress, Workshop
 
     FloatArray = NDArray[np.float32]
-
-SCOPES = 4  # of the room for adapters their scopes get one in so many; they are smaller
 
 
 class Platform:
@@ -73,8 +71,8 @@ class Platform:
         self._start = ColdStart(settings.numpy_tokens)
         engines = partial(Engines, settings=settings, listener=self.listener, start=self._start)
         self._pool = BasePool(self.bases, engines, settings.resident_bases)
-        room = settings.adapter_megabytes * 1_000_000 // SCOPES
         router = Router(self._pool, settings.route_reject)
+        room = settings.adapter_megabytes * 1_000_000
         self._answering = Answering(self._pool, router, registry, self.listener, room)
 
     def __enter__(self) -> Platform:
@@ -163,10 +161,7 @@ class Platform:
                 raise UsageError("one text takes one adapter", "give the texts as a list too")
             asked = self._names().asked(texts, adapter)
             return self._answering.predictions([asked], base, wanted)[0]
-        predictions: list[Prediction] = []
-        for part in parts(pair(texts, adapter, self._names()), CHUNK):
-            predictions += self._answering.predictions(part, base, wanted)
-        return predictions
+        return self._answering.predictions(pair(texts, adapter, self._names()), base, wanted)
 
     def classify_stream(
         self,
@@ -233,7 +228,7 @@ class Platform:
         Raises:
             as `classify`.
         """
-        return self._logits(self.resolve(adapter), texts, base)
+        return self._ask(base)(self.resolve(adapter), texts)
 
     def pooled(
         self, texts: Sequence[str], adapter: str | None = None, *, base: str | None = None
@@ -243,22 +238,12 @@ class Platform:
         Raises:
             as `classify`.
         """
-        import numpy as np
+        engine = self.settings.engine
+        return self._answering.pooled(self.resolve(adapter), texts, base, engine)
 
-        source = self.resolve(adapter)
-        rows = [answer.pooled for answer in self._answers(texts, source, base)]
-        return np.array(rows, np.float32).reshape(-1, source.manifest.base.hidden_size)
-
-    def _logits(self, source: AdapterSource, texts: Sequence[str], base: str | None) -> FloatArray:
-        import numpy as np
-
-        rows = [answer.logits for answer in self._answers(texts, source, base)]
-        return np.array(rows, np.float32).reshape(-1, len(source.manifest.scheme.classes))
-
-    def _answers(
-        self, texts: Sequence[str], source: AdapterSource, base: str | None
-    ) -> list[Answer]:
-        return self._answering.answers(texts, source, base, check_engine(self.settings.engine))
+    def _ask(self, base: str | None) -> Ask:
+        """Logits as judging and suggesting ask for them."""
+        return partial(self._answering.logits, location=base, engine=self.settings.engine)
 
     def _names(self) -> Names:
         return Names(self.store, self.settings.default_adapter)
@@ -394,7 +379,7 @@ class Platform:
         """
         from .training.judge import judge
 
-        source, ask = self.resolve(adapter), partial(self._logits, base=base)
+        source, ask = self.resolve(adapter), self._ask(base)
         return judge(source, self.registry, ask, data=data, columns=columns, split=split)
 
     def compare(
@@ -419,7 +404,7 @@ class Platform:
         """
         from .training.compare import compare_by_data
 
-        one, other, ask = self.resolve(a), self.resolve(b), partial(self._logits, base=base)
+        one, other, ask = self.resolve(a), self.resolve(b), self._ask(base)
         return compare_by_data(
             one, other, self.registry, ask, data=data, columns=columns, split=split
         )
@@ -588,7 +573,7 @@ class Platform:
             labelled,
             count,
             source=self.resolve(adapter),
-            ask=partial(self._logits, base=base),
+            ask=self._ask(base),
             location=base,
             workshop=self._workshop(),
             progress=told,

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from adapter_platform.core.answers import CHUNK
 from adapter_platform.core.asked import Asked
 from adapter_platform.core.errors import (
     AdapterCorrupt,
@@ -31,7 +32,7 @@ from adapter_platform.core.errors import (
     UsageError,
 )
 from adapter_platform.core.labels import LabelScheme
-from adapter_platform.core.platform import CHUNK, Platform
+from adapter_platform.core.platform import Platform
 from adapter_platform.core.predictions import Prediction
 from adapter_platform.core.registry import BaseModel, Brought, NullListener, Registry
 from adapter_platform.core.scope import Scope, read_scope
