@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,6 +16,7 @@ import typer
 from ..machine import facts, undisturbed
 from .document import JsonFile, present
 from .draws import over_draws, told
+from .frozen import Domains, Folder, frozen_domains
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from adapter_platform.core.care.label_errors import LabelError
     from adapter_platform.core.examples import Example
 
-DOMAINS = ("banking", "travel", "work")
 COLUMNS = {  # as they are shown
     "found": "found",
     "precision": "precision",
@@ -34,8 +33,8 @@ COLUMNS = {  # as they are shown
 
 
 def main(
-    data: Annotated[Path, typer.Argument(help="The folder that holds clinc150/DOMAIN.jsonl.")],
-    domain: Annotated[list[str] | None, typer.Option(help="Again for more.")] = None,
+    data: Folder,
+    domain: Domains = None,
     base: Annotated[str | None, typer.Option(help="The base that judges.")] = None,
     share: Annotated[float, typer.Option(help="Of labels that are put wrong.")] = 0.05,
     seeds: Annotated[int, typer.Option(min=1, help="Draws of which.")] = 5,
@@ -47,18 +46,12 @@ def main(
 
     from adapter_platform.core.care.folds import deal
     from adapter_platform.core.care.label_errors import contradicted
-    from adapter_platform.core.examples import load_examples
     from adapter_platform.plugins import open_platform
-
-    from .frozen import frozen
 
     measured = []
     with open_platform() as platform:
-        for name in domain or DOMAINS:
-            uri = str(data / "clinc150" / f"{name}.jsonl")
-            dataset = load_examples({"train": uri}, platform.registry)
+        for name, dataset, features in frozen_domains(platform, data, domain, "train", base):
             examples = dataset.examples
-            features = frozen(platform, [e.text for e in examples], base)
             folds = deal(examples)
             draws = []
             for seed in range(seeds):

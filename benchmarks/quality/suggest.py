@@ -10,7 +10,6 @@ draws; a gain's is of the differences draw by draw. The test texts are the same 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,6 +17,7 @@ import typer
 from ..machine import facts, undisturbed
 from .document import JsonFile, present
 from .draws import over_draws, told
+from .frozen import Domains, Folder, frozen_domains
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     Integers = NDArray[np.int64]
     Sides = Mapping[str, tuple[Floats, Integers]]  # features and class indices by split
 
-DOMAINS = ("banking", "travel", "work")
 WAYS = ("begin", "random", "suggested", "cold_random", "cold_typical")  # of choosing texts
 GAINS = {"gain": ("random", "suggested"), "cold_gain": ("cold_random", "cold_typical")}
 COLUMNS = {  # as they are shown
@@ -45,8 +44,8 @@ COLUMNS = {  # as they are shown
 
 
 def main(
-    data: Annotated[Path, typer.Argument(help="The folder that holds clinc150/DOMAIN.jsonl.")],
-    domain: Annotated[list[str] | None, typer.Option(help="Again for more.")] = None,
+    data: Folder,
+    domain: Domains = None,
     base: Annotated[str | None, typer.Option(help="The base.")] = None,
     each: Annotated[int, typer.Option(min=1, help="Labelled texts of a class, to begin with.")] = 3,
     added: Annotated[int, typer.Option(min=1, help="Texts that are added.")] = 45,
@@ -58,18 +57,13 @@ def main(
     import numpy as np
     import torch
 
-    from adapter_platform.core.examples import SPLITS, load_examples
+    from adapter_platform.core.examples import SPLITS
     from adapter_platform.core.training.linear import targets
     from adapter_platform.plugins import open_platform
 
-    from .frozen import frozen
-
     measured = []
     with open_platform() as platform:
-        for name in domain or DOMAINS:
-            uri = str(data / "clinc150" / f"{name}.jsonl")
-            dataset = load_examples({"all": uri}, platform.registry)
-            features = frozen(platform, [e.text for e in dataset.examples], base)
+        for name, dataset, features in frozen_domains(platform, data, domain, "all", base):
             wanted = targets(dataset.examples, dataset.scheme)
             split = np.array([example.split for example in dataset.examples])
             sides: Sides = {s: (features[split == s], wanted[split == s]) for s in SPLITS}
