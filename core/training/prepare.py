@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from ..bases import Base, Bases
+from ..data.summary import conflict_notes
 from ..engine.encoder import length_batches, pick_device, pooled
 from ..engine.threads import usual_threads
 from ..errors import RecipeError, TrainingError
@@ -167,6 +168,7 @@ def prepare(request: TrainingRequest, workshop: Workshop) -> Prepared:
         tokens_per_character=_density(texts["train"], encoded["train"]),
         notes=(
             *row_notes(dataset),
+            *conflict_notes(dataset.examples),
             *dataset.notes,
             *splits.notes,
             *_unreadable(texts["train"], encoded["train"], base),
