@@ -360,11 +360,13 @@ class Platform:
             DataError: there are no texts.
             PlatformError: the adapter is damaged, or its base is not here.
         """
-        from .training.judge import split_texts
+        from .training.judge import PROFILING, split_texts
         from .training.profiling import add_profile
 
         source = self.resolve(adapter)
-        texts = split_texts(source, self.registry, data=data, columns=columns, split="train")
+        texts = split_texts(
+            source, self.registry, data=data, columns=columns, split="train", purpose=PROFILING
+        )
         return add_profile(source, texts.examples, base, self._workshop(), _told(progress))
 
     def evaluate(

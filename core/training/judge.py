@@ -33,6 +33,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Purpose:
+    """What labelled texts are for, as errors say it.
+
+    Attributes:
+        words: with the adapter's name to go into them.
+        instead: what to do where the split that is wanted has no texts, with those that have some.
+    """
+
+    words: str
+    instead: str
+
+
+JUDGING = Purpose("judge {} by", "use --split {}")
+PROFILING = Purpose("make the profile of {} from", "give the file as --data train=FILE")
+
+
+@dataclass(frozen=True, slots=True)
 class Judging:
     """Labelled texts to judge an adapter by.
 
@@ -177,11 +194,15 @@ def split_texts(
     data: Data | None = None,
     columns: Mapping[str, str] | None = None,
     split: str = "test",
+    purpose: Purpose = JUDGING,
 ) -> Judging:
     """The examples of one split, whether the adapter has seen them or not.
 
     The data that the adapter was made from is split as its training did, wherever it lies now, and
     so are those of its domain. Other data without splits is taken whole.
+
+    Args:
+        purpose: what the texts are for; errors say so.
 
     Raises:
         DataError: there is no data, or the split has no texts.
@@ -189,7 +210,7 @@ def split_texts(
     """
     if split not in SPLITS:
         raise unknown("split", split, SPLITS, UsageError)
-    fingerprint, examples, notes = _load(source, registry, data, columns)
+    fingerprint, examples, notes = _load(source, registry, data, columns, purpose)
     if not any(example.split for example in examples):
         return Judging(examples, None, fingerprint, notes=notes)
     chosen = [example for example in examples if example.split == split]
@@ -197,7 +218,8 @@ def split_texts(
         found = {example.split for example in examples}
         others = [name for name in SPLITS if name in found]
         raise DataError(
-            f"there are no texts in the split {split!r}", f"use --split {' or '.join(others)}"
+            f"there are no texts in the split {split!r}",
+            purpose.instead.format(" or ".join(others)),
         )
     return Judging(chosen, split, fingerprint, notes=notes)
 
@@ -207,6 +229,7 @@ def _load(
     registry: Registry,
     data: Data | None,
     columns: Mapping[str, str] | None,
+    purpose: Purpose = JUDGING,
 ) -> tuple[str, Sequence[Example], tuple[str, ...]]:
     """The data's fingerprint, its examples, split where they are the adapter's own (`split_texts`),
     and notes on its rows.
@@ -217,7 +240,8 @@ def _load(
     brought = registry.domains.get(manifest.name)
     if data is None and brought is None:
         raise DataError(
-            f"there is no data to judge {manifest.reference} by: it is of no installed domain",
+            f"there is no data to {purpose.words.format(manifest.reference)}: "
+            "it is of no installed domain",
             "give --data FILE",
         )
     domain = brought.value if brought else Domain(manifest.name, data={})

@@ -135,7 +135,7 @@ NAMES = [
     Bad("classify -a auto:desk, x", "'auto:desk,' lacks a name", "auto:NAME,NAME", 2),
     Bad("adapters eval auto:desk", "'auto:desk' is no adapter", "desk, feedback", 2),
     Bad("adapters eval auto", "'auto' is no adapter", "desk, feedback", 2),
-    Bad("adapters profile desk", "there is no data to judge desk@2 by", "--data"),
+    Bad("adapters profile desk", "there is no data to make the profile of desk@2 from", "--data"),
     Bad("classify x", "it is not said which adapter to ask", "--adapter", 2),
     Bad("adapters train new", "there is no data to train 'new' from", "--data"),
     Bad("adapters eval desk", "there is no data to judge desk@2 by", "--data"),
