@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
-from .answers import CHUNK, Answering, one_by_one
+from .answers import CHUNK, Answering, Said, one_by_one
 from .asked import Candidates, Names, check_text, check_texts, pair, parts
 from .bases import Bases
 from .engine.choice import ColdStart, Engines, check_engine
@@ -260,6 +260,9 @@ class Platform:
     ) -> list[Answer]:
         return self._answering.answers(texts, source, base, check_engine(self.settings.engine))
 
+    def _said(self, source: AdapterSource, texts: Sequence[str], base: str | None) -> list[Said]:
+        return self._answering.said(texts, source, base, check_engine(self.settings.engine))
+
     def _names(self) -> Names:
         return Names(self.store, self.settings.default_adapter)
 
@@ -378,7 +381,7 @@ class Platform:
         split: str = "test",
         base: str | None = None,
     ) -> dict[str, Any]:
-        """How good an adapter's answers are, before its post-processing steps.
+        """How good an adapter's answers are, before its post-processing steps and after them.
 
         Args:
             data: labelled texts; None: those of the domain under the adapter's name.
@@ -387,8 +390,10 @@ class Platform:
             base: where the adapter's own base lies, if not where its id says.
 
         Returns:
-            what `training.evaluate.evaluate` gives; on the very data that the adapter was made
-            from, and none left out, ``baselines`` too, from its report; ``split``, ``seen`` and
+            what `training.evaluate.evaluate` gives of the answers before any step; where the
+            adapter has steps that may withhold or change answers, ``after_steps``
+            (`training.after_steps.AfterSteps`); on the very data that the adapter was made from,
+            and none left out, ``baselines`` too, from its report; ``split``, ``seen`` and
             ``unknown`` as `training.judge.Judging` has them.
 
         Raises:
@@ -397,7 +402,8 @@ class Platform:
         from .training.judge import judge
 
         source, ask = self.resolve(adapter), partial(self._logits, base=base)
-        return judge(source, self.registry, ask, data=data, columns=columns, split=split)
+        hear = partial(self._said, base=base)
+        return judge(source, self.registry, ask, hear, data=data, columns=columns, split=split)
 
     def compare(
         self,

@@ -14,6 +14,7 @@ from ..registry import Domain
 from ..seen import TENSORS as SEEN
 from ..seen import Seen, has_seen, read_seen
 from . import report as reports
+from .after_steps import acting_steps, after_steps
 from .evaluate import evaluate
 from .recipe import FILE as RECIPE
 from .recipe import Recipe, make_recipe, read_recipe
@@ -23,6 +24,7 @@ from .splits import make_splits
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ..answers import Said
     from ..examples import Example
     from ..registry import Registry
     from ..store.source import AdapterSource
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
     Ask = Callable[[AdapterSource, Sequence[str]], NDArray[np.float32]]
     """An adapter's logits ``(texts, classes)``, before calibration."""
+    Hear = Callable[[AdapterSource, Sequence[str]], Sequence[Said]]
+    """What an adapter says of texts, before and after its steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,29 +81,39 @@ def judge(
     source: AdapterSource,
     registry: Registry,
     ask: Ask,
+    hear: Hear,
     *,
     data: Data | None = None,
     columns: Mapping[str, str] | None = None,
     split: str = "test",
 ) -> dict[str, Any]:
     """What `evaluate` says of an adapter's answers to the texts that judge it (`texts_to_judge`),
-    and ``split``, ``seen``, ``unknown`` and ``notes`` of `Judging`.
+    before any step, and ``split``, ``seen``, ``unknown`` and ``notes`` of `Judging`.
 
-    On validation and test texts of the very data that the adapter was made from, where none of them
+    Of steps that may withhold or change answers ``after_steps`` says what they do to them. On
+    validation and test texts of the very data that the adapter was made from, where none of them
     was left out, ``baselines`` from its report too.
 
     Raises:
         as `texts_to_judge`.
     """
     judging = texts_to_judge(source, registry, data=data, columns=columns, split=split)
-    logits = ask(source, judging.texts)
-    manifest = source.manifest
+    manifest, notes = source.manifest, list(judging.notes)
+    said: Sequence[Said] = ()
+    if acting_steps(manifest):
+        try:
+            said = hear(source, judging.texts)
+        except PlatformError as error:  # without its steps the adapter can still be judged
+            notes.append(f"what its own steps answer is not judged: {error.message}")
+    logits = np.stack([one.logits for one in said]) if said else ask(source, judging.texts)
     probabilities = manifest.scheme.probabilities(logits, manifest.calibration.temperature)
     found: dict[str, Any] = {
         **evaluate(
             probabilities, judging.examples, manifest.scheme, manifest.calibration.thresholds
         )
     }
+    if said:
+        found["after_steps"] = after_steps(said, judging.examples, manifest)
     # Baselines of other texts would compare what cannot be compared.
     same = judging.data_fingerprint == manifest.data_fingerprint and not judging.seen
     report = reports.read(source.path) if same and judging.split in ("val", "test") else None
@@ -110,7 +124,7 @@ def judge(
         "split": judging.split,
         "seen": judging.seen,
         "unknown": list(judging.unknown),
-        "notes": list(judging.notes),
+        "notes": notes,
         **found,
     }
 

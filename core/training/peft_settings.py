@@ -81,7 +81,7 @@ def _rule(name: str, method: str, declared: Any, layers: int) -> Allowed:
         return allowed(float)
     if name == "layers_to_transform":
         layer = Annotated[int, Field(ge=0, le=layers - 1)]
-        return allowed(list[layer] | layer)  # type: ignore[valid-type]  # the base says which
+        return allowed(list[layer] | layer)
     if name == "rank_pattern" and method in ("LORA", "DORA", "LOHA", "LOKR"):
         return allowed(dict[str, Positive])
     return allowed(declared)
