@@ -20,7 +20,8 @@ import typer
 from ..machine import undisturbed
 from ..row import NotHere
 
-METHODS = ("tfidf", "probe", "full", "ours")
+OURS = "ours"
+METHODS = ("tfidf", "probe", "full", OURS)
 WHOLE = ("goemotions/goemotions", "crosswoz/crosswoz_domain", "xsid/xsid", "it_tickets/it_tickets")
 F1 = ("goemotions", "it_tickets")
 KEY = ("set", "shots", "seed", "method", "base", "digest")
@@ -45,7 +46,12 @@ def main(
     recipe: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="A setting of our recipe.")
     ] = None,
-    name: Annotated[str, typer.Option(help="What our recipe is called.")] = "ours",
+    preset: Annotated[
+        str | None, typer.Option(help="A preset of our recipe, which is then called so.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What our recipe is called; else ours, or as the preset.")
+    ] = None,
     base: Annotated[str, typer.Option(help="The base.")] = "multilingual",
     store: Annotated[
         Path | None,
@@ -56,12 +62,14 @@ def main(
     """Learns the data sets by several methods, and says how good each is on the test split."""
     undisturbed()
     from adapter_platform.cli.adapters.train import recipe_settings
+    from adapter_platform.core.training.recipe import PRESETS
     from adapter_platform.plugins import open_platform
 
     from .learners import LEARNERS, Task, digest
     from .sets import adapters_of, sample
 
-    settings = recipe_settings(None, recipe or [], None)
+    settings = {**PRESETS[preset or "default"], **recipe_settings(None, recipe or [], None)}
+    name = name or preset or OURS
     done = _keys(json_file)
     wanted = [None if n == "all" else int(n) for n in shots or ["all", "10", "3"]]
     scratch = Path(tempfile.mkdtemp(prefix="quality-"))
@@ -70,15 +78,15 @@ def main(
         platform = open_platform(store=kept, base=base, threads=threads)
         for set_name, number, seed in _asked(sets, wanted, seeds):
             for kind in method or METHODS:
-                called = name if kind == "ours" else kind
-                which = digest(settings) if kind == "ours" else None
+                called = name if kind == OURS else kind
+                which = digest(settings) if kind == OURS else None
                 values = (set_name, number, seed, called, base, which)
                 place: dict[str, Any] = dict(zip(KEY, values, strict=True))
                 if tuple(place.values()) in done:
                     continue
                 drawn = sample(data, set_name, number, seed)
                 files = drawn.write(scratch / "data")
-                own = settings if kind == "ours" else {}
+                own = settings if kind == OURS else {}
                 try:
                     learnt = LEARNERS[kind](Task(drawn, files, platform, own))
                 except NotHere as absent:

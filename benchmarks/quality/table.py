@@ -11,16 +11,18 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from . import label_errors, routing, scope, speed, suggest
+from .accuracy import OURS
 from .document import show
 from .sets import CLINC, FEW_SHOT
 
@@ -31,7 +33,6 @@ METHODS = {
     "setfit": "SetFit",
     "full": "fine-tuning",
 }
-OURS = "ours"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,9 @@ class Figure:
     value: float
     error: float
 
-    def __str__(self) -> str:
-        return f"{100 * self.value:.1f} ± {196 * self.error:.1f}"
+    def __format__(self, form: str) -> str:
+        """Points of a hundred and 95 % on either side, both in the format of a number."""
+        return f"{100 * self.value:{form}} ± {196 * self.error:{form.lstrip('+')}}"
 
 
 def mean(cells: Sequence[Sequence[Mapping[str, Any]]]) -> Figure:
@@ -65,43 +67,82 @@ def mean(cells: Sequence[Sequence[Mapping[str, Any]]]) -> Figure:
     return Figure(sum(values) / len(values), math.sqrt(sum(variances)) / len(values))
 
 
-def tables(results: Sequence[Mapping[str, Any]]) -> Table:
-    """A row for each set or mean of sets, a column for each method."""
-    by_seed: dict[tuple[str, int | None, str], dict[str, dict[int, Mapping[str, Any]]]]
-    by_seed = defaultdict(lambda: defaultdict(dict))
-    for run in results:  # the later of two stands
+Place = tuple[str, int | None, str]
+"""A set, the examples a class that were learnt from (None: all), and the part that is judged."""
+Runs = Mapping[str, Sequence[Mapping[str, Any]]]
+"""By method, a run a seed."""
+
+
+def by_place(results: Sequence[Mapping[str, Any]]) -> dict[Place, Runs]:
+    """The results in order of place and seed; of two for one place the later stands."""
+    found: dict[Place, dict[str, dict[int, Mapping[str, Any]]]]
+    found = defaultdict(lambda: defaultdict(dict))
+    for run in results:
         place = run["set"], run["shots"], run.get("part", "")
-        by_seed[place][run["method"]][run["seed"]] = run
-    by_place = {
-        place: {name: list(runs.values()) for name, runs in methods.items()}
-        for place, methods in by_seed.items()
+        found[place][run["method"]][run["seed"]] = run
+    return {
+        place: {name: [runs[seed] for seed in sorted(runs)] for name, runs in methods.items()}
+        for place, methods in sorted(
+            found.items(), key=lambda item: (item[0][1] is not None, -(item[0][1] or 0), item[0])
+        )
     }
-    called = [
-        name for name in (*METHODS, OURS) if any(name in found for found in by_place.values())
-    ]
-    drawn = Table("test texts of", "learnt from", box=None, pad_edge=False)
-    for name in called:
-        drawn.add_column(METHODS.get(name, name), justify="right", no_wrap=True)
 
-    def add(title: str, shots: int | None, places: Sequence[tuple[str, int | None, str]]) -> None:
-        cells = []
-        for name in called:
-            found = [by_place[place] for place in places if place in by_place]
-            runs = [methods[name] for methods in found if name in methods]
-            whole = len(runs) == len(places)
-            cells.append(str(mean(runs)) if runs and whole else "")
-        if any(cells):
-            drawn.add_row(title, "all" if shots is None else f"{shots} a class", *cells)
 
-    add("clinc150, mean of 10 domains", None, [(name, None, "") for name in CLINC])
-    for shots in (None, 10, 3):
-        add("clinc150, mean of 3 domains", shots, [(name, shots, "") for name in FEW_SHOT])
-    for place in sorted(by_place, key=lambda p: (p[1] is not None, -(p[1] or 0), p[0], p[2])):
-        name, shots, part = place
-        metric = next(iter(by_place[place].values()))[0]["metric"].replace("_", " ")
-        title = f"{name.split('/')[1]}{', ' + part if part else ''}"
-        add(title if metric == "accuracy" else f"{title} ({metric})", shots, [place])
-    return drawn
+def gained(runs: Runs, other: str) -> list[dict[str, Any]] | None:
+    """What ours is better by, for each seed of the other that ours has too: as runs are, the errors
+    those of differences on the same texts. None where no seed has both."""
+    ours = {run["seed"]: run for run in runs.get(OURS, ())}
+    pairs = [(ours[run["seed"]], run) for run in runs.get(other, ()) if run["seed"] in ours]
+    return [
+        {
+            "value": own["value"] - run["value"],
+            "error": float(np.std(np.subtract(own["draws"], run["draws"]))),
+        }
+        for own, run in pairs
+    ] or None
+
+
+def tables(
+    results: Sequence[Mapping[str, Any]], columns: Sequence[str] = (*METHODS, OURS)
+) -> Iterator[Table]:
+    """A row for each set or mean of sets: a column for each method, then what ours gains on each
+    of the others."""
+    places = by_place(results)
+    there = {name for runs in places.values() for name in runs}
+    called = [name for name in columns if name in there]
+
+    def drawn(first: str, columns: Sequence[str], cells: Mapping[Place, Runs], form: str) -> Table:
+        table = Table(first, "learnt from", box=None, pad_edge=False)
+        for name in columns:
+            table.add_column(METHODS.get(name, name), justify="right", no_wrap=True)
+
+        def add(title: str, shots: int | None, asked: Sequence[Place]) -> None:
+            row = []
+            for name in columns:
+                runs = [cells[place][name] for place in asked if name in cells.get(place, ())]
+                whole = runs and len(runs) == len(asked)
+                row.append(format(mean(runs), form) if whole else "")
+            if any(row):
+                table.add_row(title, "all" if shots is None else f"{shots} a class", *row)
+
+        add("clinc150, mean of 10 domains", None, [(name, None, "") for name in CLINC])
+        for shots in (None, 10, 3):
+            add("clinc150, mean of 3 domains", shots, [(name, shots, "") for name in FEW_SHOT])
+        for place, runs in places.items():
+            name, shots, part = place
+            metric = next(iter(runs.values()))[0]["metric"].replace("_", " ")
+            title = f"{name.split('/')[1]}{', ' + part if part else ''}"
+            add(title if metric == "accuracy" else f"{title} ({metric})", shots, [place])
+        return table
+
+    yield drawn("test texts of", called, places, ".1f")
+    others = [name for name in called if name != OURS]
+    gains = {
+        place: {name: gain for name in others if (gain := gained(runs, name))}
+        for place, runs in places.items()
+    }
+    if OURS in called and others:
+        yield drawn("ours over", others, gains, "+.1f")
 
 
 app = typer.Typer(help="Figures that were measured and kept.", add_completion=False)
@@ -113,9 +154,15 @@ def _lines(file: Path) -> list[dict[str, Any]]:
 
 
 @app.command("accuracy")
-def show_accuracy(file: Kept) -> None:
+def show_accuracy(
+    file: Kept,
+    column: Annotated[
+        list[str] | None, typer.Option(help="Methods and recipes by name; else the usual ones.")
+    ] = None,
+) -> None:
     """Of each method on each set, with 95 % intervals, in points of a hundred."""
-    Console().print(tables(_lines(file)))
+    for drawn in tables(_lines(file), column or (*METHODS, OURS)):
+        Console().print(drawn)
 
 
 @app.command("routing")

@@ -89,7 +89,8 @@ def test_figures_have_the_error_that_chance_makes() -> None:
 
 def run(value: float, error: float = 0.01, **place: Any) -> dict[str, Any]:
     usual = {"set": "clinc150/banking", "shots": 3, "seed": 0, "method": "ours", "part": ""}
-    return {**usual, "metric": "accuracy", "value": value, "error": error, **place}
+    draws = [value - error, value + error]
+    return {**usual, "metric": "accuracy", "value": value, "error": error, "draws": draws, **place}
 
 
 def test_the_mean_over_sets_is_of_their_means_over_seeds() -> None:
@@ -102,11 +103,24 @@ def test_a_mean_stands_only_where_every_set_has_been_measured() -> None:
     results = [run(0.8, set=f"clinc150/{name}") for name in ("banking", "travel", "work")]
     results += [run(0.7, method="probe")]
     printed = io.StringIO()
-    Console(width=120, file=printed).print(tables(results))
-    lines = {line.split("  ")[0]: line for line in printed.getvalue().splitlines() if line}
+    Console(width=120, file=printed).print(*tables(results))
+    figures, _, gains = printed.getvalue().partition("ours over")
+    lines = {line.split("  ")[0]: line for line in figures.splitlines() if line}
     assert "80.0" in lines["clinc150, mean of 3 domains"]
     assert "70.0" not in lines["clinc150, mean of 3 domains"]
     assert "70.0" in lines["banking"]
+    assert "+10.0" in gains
+    assert "mean" not in gains
+
+
+def test_a_gain_is_of_the_same_seeds_and_texts() -> None:
+    results = [run(0.8), run(0.9, seed=1), run(0.7, seed=2)]  # of the last the other has no run
+    results += [run(0.75, method="probe"), run(0.85, method="probe", seed=1)]
+    printed = io.StringIO()
+    Console(width=120, file=printed).print(*tables(results))
+    *_, line = (line for line in printed.getvalue().splitlines() if line.startswith("banking"))
+    # By as much with either seed, and on either draw of texts: nothing is left to chance.
+    assert "+5.0 ± 0.0" in line
 
 
 def test_adapters_that_are_kept_are_judged_again_and_trained_again_only_by_another_recipe(
@@ -141,6 +155,34 @@ def test_adapters_that_are_kept_are_judged_again_and_trained_again_only_by_anoth
     assert len(measure("first.jsonl", "epochs=2")) == 2
 
 
+def test_a_preset_is_measured_by_its_own_name_and_shown_where_it_is_asked_for(
+    data: Path, tiny_base: Path, tmp_path: Path, private_home: Path
+) -> None:
+    from benchmarks.quality import accuracy
+
+    kept = tmp_path / "kept.jsonl"
+    accuracy.main(
+        data,
+        kept,
+        sets=["clinc150/bank"],
+        shots=["3"],
+        seeds=1,
+        method=["ours"],
+        preset="fast",
+        recipe=["epochs=1"],
+        base=str(tiny_base),
+        threads=1,
+    )
+    (found,) = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
+    assert found["method"] == "fast"
+    assert found["recipe"]["epochs"] == 1  # what is said goes over the preset
+    assert found["recipe"]["base_dropout"] == 0.0
+    usual = CliRunner().invoke(app, ["accuracy", str(kept)])
+    asked = CliRunner().invoke(app, ["accuracy", str(kept), "--column", "fast"])
+    assert f"{100 * found['value']:.1f}" in asked.stdout
+    assert "fast" not in usual.stdout
+
+
 def test_few_examples_a_class_are_refused_where_they_cannot_be_drawn(data: Path) -> None:
     with pytest.raises(typer.BadParameter, match="cannot be drawn from xsid/xsid"):
         sample(data, "xsid/xsid", 3)
@@ -148,7 +190,7 @@ def test_few_examples_a_class_are_refused_where_they_cannot_be_drawn(data: Path)
 
 def test_of_two_results_for_one_place_the_later_stands() -> None:
     printed = io.StringIO()
-    Console(width=120, file=printed).print(tables([run(0.8), run(0.6)]))
+    Console(width=120, file=printed).print(*tables([run(0.8), run(0.6)]))
     assert "60.0" in printed.getvalue()
     assert "80.0" not in printed.getvalue()
 
