@@ -79,6 +79,20 @@ class Answered:
     engines: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What an adapter says of a text.
+
+    Attributes:
+        logits: ``(classes,)`` before calibration.
+        plain: the prediction before any step; `answer` after all of them.
+    """
+
+    logits: FloatArray
+    plain: Prediction
+    answer: Prediction
+
+
 class Answering:
     """Answers batches that may mix adapters and bases. Thread-safe.
 
@@ -187,6 +201,28 @@ class Answering:
             for part in parts(asked, CHUNK)
             for answer in self._run(self._encode(part, location), engine).answers
         ]
+
+    def said(
+        self, texts: Sequence[str], source: AdapterSource, location: str | None, engine: str
+    ) -> list[Said]:
+        """What an adapter says of each text, in their order, before and after its steps.
+
+        The listener does not hear of it.
+
+        Raises:
+            as `predictions`.
+        """
+        chain = self._chain(source)
+        found: list[Said] = []
+        for part in parts([Asked(text, source) for text in check_texts(texts)], CHUNK):
+            answered = self._run(self._encode(part, location), engine)
+            ((ready,),) = answered.batch.adapters
+            read = read_answers(ready, self._scope(source), answered, range(len(part)))
+            found += [
+                Said(answer.logits, plain, chain(plain))
+                for answer, plain in zip(answered.answers, read, strict=True)
+            ]
+        return found
 
     def _prepare(self, asked: Sequence[Asked | Open], location: str | None, engine: str) -> Batch:
         """The batch, once it is known who answers what, and that the predictions can be made."""

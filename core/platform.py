@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
-from .answers import Answering, one_by_one
+from .answers import Answering, Said, one_by_one
 from .asked import Candidates, Names, check_text, check_texts, pair, parts
 from .bases import Bases
 from .engine.choice import ColdStart, Engines, check_engine
@@ -245,6 +245,9 @@ class Platform:
         """Logits as judging and suggesting ask for them."""
         return partial(self._answering.logits, location=base, engine=self.settings.engine)
 
+    def _said(self, source: AdapterSource, texts: Sequence[str], base: str | None) -> list[Said]:
+        return self._answering.said(texts, source, base, self.settings.engine)
+
     def _names(self) -> Names:
         return Names(self.store, self.settings.default_adapter)
 
@@ -345,11 +348,13 @@ class Platform:
             DataError: there are no texts.
             PlatformError: the adapter is damaged, or its base is not here.
         """
-        from .training.judge import split_texts
+        from .training.judge import PROFILING, split_texts
         from .training.profiling import add_profile
 
         source = self.resolve(adapter)
-        texts = split_texts(source, self.registry, data=data, columns=columns, split="train")
+        texts = split_texts(
+            source, self.registry, data=data, columns=columns, split="train", purpose=PROFILING
+        )
         return add_profile(source, texts.examples, base, self._workshop(), _told(progress))
 
     def evaluate(
@@ -361,7 +366,7 @@ class Platform:
         split: str = "test",
         base: str | None = None,
     ) -> dict[str, Any]:
-        """How good an adapter's answers are, before its post-processing steps.
+        """How good an adapter's answers are, before its post-processing steps and after them.
 
         Args:
             data: labelled texts; None: those of the domain under the adapter's name.
@@ -370,8 +375,10 @@ class Platform:
             base: where the adapter's own base lies, if not where its id says.
 
         Returns:
-            what `training.evaluate.evaluate` gives; on the very data that the adapter was made
-            from, and none left out, ``baselines`` too, from its report; ``split``, ``seen`` and
+            what `training.evaluate.evaluate` gives of the answers before any step; where the
+            adapter has steps that may withhold or change answers, ``after_steps``
+            (`training.after_steps.AfterSteps`); on the very data that the adapter was made from,
+            and none left out, ``baselines`` too, from its report; ``split``, ``seen`` and
             ``unknown`` as `training.judge.Judging` has them.
 
         Raises:
@@ -380,7 +387,8 @@ class Platform:
         from .training.judge import judge
 
         source, ask = self.resolve(adapter), self._ask(base)
-        return judge(source, self.registry, ask, data=data, columns=columns, split=split)
+        hear = partial(self._said, base=base)
+        return judge(source, self.registry, ask, hear, data=data, columns=columns, split=split)
 
     def compare(
         self,

@@ -53,7 +53,7 @@ loss=contrastive`. A dot goes into a table: `--set peft.r=4`, `--set abstain.max
 and `--set`; what they say of it replaces the domain's.
 - **Not set** is `null` in JSON and in `--set`. TOML has no such value: leave the key out.
 - **Mistakes.** An unknown key is refused, with the nearest name that there is. So is a value that \
-cannot be. `--dry-run` checks all of it and trains nothing.
+cannot be, of `peft` too, with what it may be. `--dry-run` checks all of it and trains nothing.
 
 The whole recipe that an adapter was trained with lies beside it, in \
 `STORE/NAME/VERSION/training_config.json`. `--recipe` takes that file too. It names every \

@@ -8,6 +8,7 @@ import typer
 
 from .. import options, output
 from ..render.evaluation import (
+    after_steps,
     baselines,
     bins,
     confusions,
@@ -42,6 +43,9 @@ def evaluate(
     html: options.HtmlFile = None,
 ) -> None:
     """Classify labelled texts and compare: figures, classes, slices, the worst mistakes.
+
+    The figures judge what the adapter itself says. Where it carries steps that withhold or change
+    answers, such as abstain, a table says what is answered after them.
 
     Without --data, the test texts of the domain under the adapter's name. Texts that it was
     trained on are left out, unless --split train asks for them.
@@ -78,6 +82,9 @@ def _show(found: Mapping[str, Any]) -> None:
 def _tables(found: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
     if found.get("baselines"):
         yield "", baselines({found["split"]: found, "baselines": found["baselines"]})
+    if found.get("after_steps"):
+        steps = ", ".join(found["after_steps"]["steps"])
+        yield f"what is answered after the adapter's own steps ({steps})", after_steps(found)
     yield "", per_class(found)
     for key, what in (("coarse_confusion", "top levels"), ("confusion", "labels")):
         yield from _confusion(found, key, what)

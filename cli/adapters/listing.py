@@ -58,16 +58,19 @@ def _row(entry: Listed) -> tuple[str, ...]:
 
 def remarks(entry: Listed, manifest: Manifest) -> list[str]:
     """What deserves a look: worse than the probe, a newer starter, several versions."""
-    found = []
-    if manifest.worse_than_probe:
-        found.append("worse than the probe")
-    elif probe_is_ahead(manifest):
-        found.append("the probe is ahead on the test texts")
+    found = [remark] if (remark := worth(manifest)) else []
     if entry.newer_starter is not None:
         found.append(f"the starter is now version {entry.newer_starter}")
     if len(entry.versions) > 1:
         found.append(f"{len(entry.versions)} versions")
     return found
+
+
+def worth(manifest: Manifest) -> str | None:
+    """Whether the probe does better, in words; None where it does not."""
+    if manifest.worse_than_probe:
+        return "worse than the probe"
+    return "the probe is ahead on the test texts" if probe_is_ahead(manifest) else None
 
 
 def scores(manifest: Manifest, split: str = "test") -> tuple[float | None, float | None]:

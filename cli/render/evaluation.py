@@ -18,6 +18,15 @@ FIGURES = {
     "coverage_at_limit": "answered at 5 % error",
 }
 SCORES = ("brier", "aurc")  # no shares, so no percentages
+AFTER_STEPS = {
+    "answered": "answered",
+    "wrong": "wrong, of those",
+    "shortened": "by the beginning of the path alone, of those",
+    "changed": "otherwise than the adapter itself says, of those",
+    "withheld": "withheld",
+    "withheld_right": "would have been right, of those",
+}
+ALWAYS = ("answered", "wrong", "withheld", "withheld_right")  # the others where there are any
 LEAST_MATRIX, MOST_MATRIX = 2, 12  # classes between which a matrix fits a screen
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)  # of texts answered, in the table of coverage
 
@@ -201,6 +210,21 @@ def coverage_sentence(evaluation: Mapping[str, Any]) -> str:
         f"{percent(at['coverage'])} of these texts are answered, "
         f"{percent(at['accuracy'])} of them rightly"
     )
+
+
+def after_steps(evaluation: Mapping[str, Any]) -> Table:
+    """What is answered once the adapter's own steps have had their say."""
+    found = evaluation["after_steps"]
+    shown = [
+        (words, found[name])
+        for name, words in AFTER_STEPS.items()
+        if name in ALWAYS or (name in found and found[name]["n"])
+    ]
+    rows = [
+        (words, f"{share['n']:,}", percent(share["share"]), interval(words, share["interval"]))
+        for words, share in shown
+    ]
+    return Table.of(("", "texts>", "share>", "95 % interval>"), rows)
 
 
 def mistakes(

@@ -7,6 +7,7 @@ from typing import Any
 
 from . import page, plots
 from .evaluation import (
+    after_steps,
     baselines,
     bins,
     confusions,
@@ -59,6 +60,14 @@ def _parts(found: Mapping[str, Any]) -> Iterator[str]:
             "and on counts of words and characters (TF-IDF)."
         )
         yield page.table(baselines({split: found, "baselines": found["baselines"]}))
+    if found.get("after_steps"):
+        yield page.heading("What is answered after its own steps")
+        yield page.paragraph(
+            "The figures judge what the adapter itself says. Whoever asks it is answered after its "
+            f"steps ({', '.join(found['after_steps']['steps'])}), which may withhold an answer or "
+            "change it."
+        )
+        yield page.table(after_steps(found))
     yield page.heading("By label")
     yield page.paragraph(
         "Precision: of the texts that were given the label, the share that should have been. "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from adapter_platform.core.scope import has_scope
@@ -16,18 +16,22 @@ if TYPE_CHECKING:
     from adapter_platform.core.store.manifest import Manifest
 
 
-def describe(manifest: Manifest, versions: Sequence[int], directory: Path) -> list[str]:
-    """Lines ``what  value``: everything but labels, report and files."""
+def describe(manifest: Manifest, versions: str, directory: Path) -> list[str]:
+    """Lines ``what  value``: everything but labels, report and files.
+
+    Args:
+        versions: of the adapter's name, in words.
+    """
     facts = [(what, output.printable(value)) for what, value in _facts(manifest, versions) if value]
     facts.append(("directory", output.printable(str(directory))))
     cells = max(width(what) for what, _ in facts)
     return [f"{pad(what, cells)}  {value}" for what, value in facts]
 
 
-def _facts(manifest: Manifest, versions: Sequence[int]) -> Iterator[tuple[str, str]]:
+def _facts(manifest: Manifest, versions: str) -> Iterator[tuple[str, str]]:
     yield "adapter", manifest.reference
     yield "description", manifest.description
-    yield "versions", ", ".join(map(str, versions))
+    yield "versions", versions
     yield "parent", "" if manifest.parent is None else f"{manifest.name}@{manifest.parent}"
     yield "created", manifest.created
     scheme = manifest.scheme

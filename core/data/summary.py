@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .example import SPLITS, Dataset
+from .example import SPLITS, Dataset, Example, place
 from .near import near_duplicates, normalise
 
+SHOWN = 60  # characters of a text in a note
+PLACES = 3  # of one text with one label in a note
 UNSPLIT = "unsplit"
 """Stands for the split of examples that the data puts nowhere."""
 
@@ -76,6 +78,41 @@ class Summary:
     lengths: Lengths
 
 
+def conflicts(examples: Sequence[Example]) -> tuple[Conflict, ...]:
+    """The texts that stand with different labels, in the order in which they are first met."""
+    alike: defaultdict[str, list[Example]] = defaultdict(list)
+    for example in examples:
+        alike[normalise(example.text)].append(example)
+    return tuple(
+        Conflict(group[0].text, tuple((example.where, example.labels) for example in group))
+        for group in alike.values()
+        if len({frozenset(example.labels) for example in group}) > 1
+    )
+
+
+def conflict_notes(examples: Sequence[Example]) -> list[str]:
+    """How many texts stand with different labels, and where the first of them does."""
+    found = conflicts(examples)
+    if not found:
+        return []
+    first = found[0]
+    places: dict[str, list[str]] = {}
+    for where, labels in first.places:
+        places.setdefault("|".join(labels) or "no label", []).append(place(where))
+    listed = ", ".join(
+        f"{labels} at {', '.join(wheres[:PLACES])}"
+        + (f" and {len(wheres) - PLACES:,} more" if len(wheres) > PLACES else "")
+        for labels, wheres in places.items()
+    )
+    text = first.text if len(first.text) <= SHOWN else f"{first.text[: SHOWN - 3]}..."
+    stand = "text stands" if len(found) == 1 else "texts stand"
+    start = "" if len(found) == 1 else "the first of them "
+    return [
+        f"{len(found):,} {stand} with different labels, {start}{text!r}: {listed}; "
+        "platform data check lists them all"
+    ]
+
+
 def summarise(dataset: Dataset) -> Summary:
     """Counts, repetitions, contradictions and lengths."""
     examples = dataset.examples
@@ -85,17 +122,8 @@ def summarise(dataset: Dataset) -> Summary:
         tally = Counter(label for e in examples if e.split == name for label in e.labels)
         counts[name or UNSPLIT] = {label: tally[label] for label in dataset.scheme.classes}
     same: defaultdict[str, list[str]] = defaultdict(list)
-    alike: defaultdict[str, list[int]] = defaultdict(list)
-    for i, example in enumerate(examples):
+    for example in examples:
         same[example.text].append(example.where)
-        alike[normalise(example.text)].append(i)
-    conflicts = [
-        Conflict(
-            examples[group[0]].text, tuple((examples[i].where, examples[i].labels) for i in group)
-        )
-        for group in alike.values()
-        if len({frozenset(examples[i].labels) for i in group}) > 1
-    ]
     groups = Counter(near_duplicates([e.text for e in examples]))
     return Summary(
         examples=len(examples),
@@ -104,7 +132,7 @@ def summarise(dataset: Dataset) -> Summary:
         counts=counts,
         unlabelled=sum(not e.labels for e in examples),
         duplicates=tuple(Duplicate(t, tuple(w)) for t, w in same.items() if len(w) > 1),
-        conflicts=tuple(conflicts),
+        conflicts=conflicts(examples),
         near_duplicate_groups=sum(size > 1 for size in groups.values()),
         lengths=Lengths.of(len(e.text) for e in examples),
     )

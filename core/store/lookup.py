@@ -71,11 +71,14 @@ class Lookup:
 
     def current(self, layer: Layer, name: str) -> int:
         """The version that a bare name means. Raises `StoreError` where it means none."""
-        path = layer.pointer(name)
-        number = _cached(self._pointers, path, lambda: layer.current(name))
+        number = self.pointer(layer, name)
         if number is None:
             raise StoreError(f"no version of {name} is current", choose(name, layer.versions(name)))
         return number
+
+    def pointer(self, layer: Layer, name: str) -> int | None:
+        """The version that a bare name means, or None where it means none."""
+        return _cached(self._pointers, layer.pointer(name), lambda: layer.current(name))
 
     def source(self, name: str, version: int | None) -> AdapterSource:
         """A version of a name; None: the current one. Raises as `Store.resolve` does."""

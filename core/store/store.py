@@ -94,6 +94,19 @@ class Store:
         with self._found(name) as (name, layer):
             return self._lookup.current(layer, name)
 
+    def has_current(self, reference: str) -> bool:
+        """Whether ``NAME`` means a version; ``NAME@VERSION`` always does.
+
+        Raises:
+            AdapterNotFound: no such name.
+            AdapterCorrupt: the name's pointer cannot be read.
+        """
+        name, version = parse_reference(reference)
+        if version is not None:
+            return True
+        with self._found(name) as (name, layer):
+            return self._lookup.pointer(layer, name) is not None
+
     def path(self, name: str, version: int) -> Path:
         """The directory of one version. Raises `AdapterNotFound`."""
         with self._found(name) as (name, layer):

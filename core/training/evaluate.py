@@ -12,6 +12,7 @@ from sklearn.metrics import confusion_matrix
 from ..examples import place
 from . import bootstrap
 from .coverage import Coverage, Curve, summarise
+from .proportions import wilson
 from .reliability import Reliability, reliability, squared_errors
 from .slices import slices
 from .verdicts import Verdicts, all_once, metrics, top
@@ -38,8 +39,8 @@ class Evaluation(TypedDict):
     Attributes:
         n: how many texts.
         primary: the metric that decides.
-        intervals: 95 % bootstrap intervals of the metrics, and of ``brier``, ``aurc`` and
-            ``coverage_at_limit``.
+        intervals: 95 % intervals of the metrics, and of ``brier``, ``aurc`` and
+            ``coverage_at_limit``: Wilson's of accuracy, by the bootstrap of all others.
         slices: metrics by column and value, and by text length and script.
         mistakes: the most confident first.
         confusion: cells of the confusion matrix, in scheme order; not for multi-label.
@@ -71,7 +72,7 @@ def evaluate(
         "n": len(examples),
         "primary": scheme.primary_metric,
         "metrics": plain_metrics(verdicts),
-        "intervals": bootstrap.intervals(lambda w: headline(verdicts, w), len(verdicts)),
+        "intervals": _intervals(verdicts),
         "per_class": _per_class(verdicts),
         "slices": _slices(verdicts, examples),
         "calibration": reliability(verdicts),
@@ -88,6 +89,21 @@ def evaluate(
             tops = list(dict.fromkeys(map(top, classes)))
             found["coarse_confusion"] = confused(map(top, expected), map(top, given), tops)
     return found
+
+
+def _intervals(verdicts: Verdicts) -> dict[str, list[float]]:
+    """Of each figure of `headline`, in its order.
+
+    The bootstrap's has no width where all texts are right; F1 and the like have no other.
+    """
+    found = bootstrap.intervals(lambda w: headline(verdicts, w), len(verdicts))
+    shares = {"accuracy": verdicts.right, "coarse_accuracy": verdicts.right_above}
+    plain = {
+        name: wilson(int(right.sum()), len(right))
+        for name, right in shares.items()
+        if right is not None
+    }
+    return found | plain
 
 
 def plain_metrics(verdicts: Verdicts) -> dict[str, float]:

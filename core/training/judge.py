@@ -14,6 +14,7 @@ from ..registry import Domain
 from ..seen import TENSORS as SEEN
 from ..seen import Seen, has_seen, read_seen
 from . import report as reports
+from .after_steps import acting_steps, after_steps
 from .evaluate import evaluate
 from .recipe import FILE as RECIPE
 from .recipe import Recipe, make_recipe, read_recipe
@@ -23,6 +24,7 @@ from .splits import recipe_splits
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ..answers import Said
     from ..examples import Example
     from ..registry import Registry
     from ..store.source import AdapterSource
@@ -30,6 +32,25 @@ if TYPE_CHECKING:
 
     Ask = Callable[[AdapterSource, Sequence[str]], NDArray[np.float32]]
     """An adapter's logits ``(texts, classes)``, before calibration."""
+    Hear = Callable[[AdapterSource, Sequence[str]], Sequence[Said]]
+    """What an adapter says of texts, before and after its steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What labelled texts are for, as errors say it.
+
+    Attributes:
+        words: with the adapter's name to go into them.
+        instead: what to do where the split that is wanted has no texts, with those that have some.
+    """
+
+    words: str
+    instead: str
+
+
+JUDGING = Purpose("judge {} by", "use --split {}")
+PROFILING = Purpose("make the profile of {} from", "give the file as --data train=FILE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,29 +81,39 @@ def judge(
     source: AdapterSource,
     registry: Registry,
     ask: Ask,
+    hear: Hear,
     *,
     data: Data | None = None,
     columns: Mapping[str, str] | None = None,
     split: str = "test",
 ) -> dict[str, Any]:
     """What `evaluate` says of an adapter's answers to the texts that judge it (`texts_to_judge`),
-    and ``split``, ``seen``, ``unknown`` and ``notes`` of `Judging`.
+    before any step, and ``split``, ``seen``, ``unknown`` and ``notes`` of `Judging`.
 
-    On validation and test texts of the very data that the adapter was made from, where none of them
+    Of steps that may withhold or change answers ``after_steps`` says what they do to them. On
+    validation and test texts of the very data that the adapter was made from, where none of them
     was left out, ``baselines`` from its report too.
 
     Raises:
         as `texts_to_judge`.
     """
     judging = texts_to_judge(source, registry, data=data, columns=columns, split=split)
-    logits = ask(source, judging.texts)
-    manifest = source.manifest
+    manifest, notes = source.manifest, list(judging.notes)
+    said: Sequence[Said] = ()
+    if acting_steps(manifest):
+        try:
+            said = hear(source, judging.texts)
+        except PlatformError as error:  # without its steps the adapter can still be judged
+            notes.append(f"what its own steps answer is not judged: {error.message}")
+    logits = np.stack([one.logits for one in said]) if said else ask(source, judging.texts)
     probabilities = manifest.scheme.probabilities(logits, manifest.calibration.temperature)
     found: dict[str, Any] = {
         **evaluate(
             probabilities, judging.examples, manifest.scheme, manifest.calibration.thresholds
         )
     }
+    if said:
+        found["after_steps"] = after_steps(said, judging.examples, manifest)
     # Baselines of other texts would compare what cannot be compared.
     same = judging.data_fingerprint == manifest.data_fingerprint and not judging.seen
     report = reports.read(source.path) if same and judging.split in ("val", "test") else None
@@ -93,7 +124,7 @@ def judge(
         "split": judging.split,
         "seen": judging.seen,
         "unknown": list(judging.unknown),
-        "notes": list(judging.notes),
+        "notes": notes,
         **found,
     }
 
@@ -177,11 +208,15 @@ def split_texts(
     data: Data | None = None,
     columns: Mapping[str, str] | None = None,
     split: str = "test",
+    purpose: Purpose = JUDGING,
 ) -> Judging:
     """The examples of one split, whether the adapter has seen them or not.
 
     The data that the adapter was made from is split as its training did, wherever it lies now, and
     so are those of its domain. Other data without splits is taken whole.
+
+    Args:
+        purpose: what the texts are for; errors say so.
 
     Raises:
         DataError: there is no data, or the split has no texts.
@@ -189,7 +224,7 @@ def split_texts(
     """
     if split not in SPLITS:
         raise unknown("split", split, SPLITS, UsageError)
-    fingerprint, examples, notes = _load(source, registry, data, columns)
+    fingerprint, examples, notes = _load(source, registry, data, columns, purpose)
     if not any(example.split for example in examples):
         return Judging(examples, None, fingerprint, notes=notes)
     chosen = [example for example in examples if example.split == split]
@@ -197,7 +232,8 @@ def split_texts(
         found = {example.split for example in examples}
         others = [name for name in SPLITS if name in found]
         raise DataError(
-            f"there are no texts in the split {split!r}", f"use --split {' or '.join(others)}"
+            f"there are no texts in the split {split!r}",
+            purpose.instead.format(" or ".join(others)),
         )
     return Judging(chosen, split, fingerprint, notes=notes)
 
@@ -207,6 +243,7 @@ def _load(
     registry: Registry,
     data: Data | None,
     columns: Mapping[str, str] | None,
+    purpose: Purpose = JUDGING,
 ) -> tuple[str, Sequence[Example], tuple[str, ...]]:
     """The data's fingerprint, its examples, split where they are the adapter's own (`split_texts`),
     and notes on its rows.
@@ -217,7 +254,8 @@ def _load(
     brought = registry.domains.get(manifest.name)
     if data is None and brought is None:
         raise DataError(
-            f"there is no data to judge {manifest.reference} by: it is of no installed domain",
+            f"there is no data to {purpose.words.format(manifest.reference)}: "
+            "it is of no installed domain",
             "give --data FILE",
         )
     domain = brought.value if brought else Domain(manifest.name, data={})

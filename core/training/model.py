@@ -20,6 +20,8 @@ from ..errors import RecipeError, unknown
 from ..heads import Pooling
 from ..store.manifest import BaseRecord
 from . import adalora
+from .allowed import listed
+from .peft_settings import check_values
 from .recipe import SEED_PEFT, Recipe
 from .starts import EVA, check_start
 
@@ -157,6 +159,7 @@ def peft_config(recipe: Recipe, pooling: Pooling, base: BaseRecord, steps: int) 
         raise RecipeError(error.message, error.hint)
     _check_settings(method, settings)
     check_start(method, settings)
+    check_values(recipe.peft_method, kind, settings, base.layers)
     if method in PROMPTS:
         settings["num_virtual_tokens"] = virtual_tokens(recipe)
     if method == adalora.METHOD:
@@ -256,6 +259,7 @@ def wrap(encoder: torch.nn.Module, config: PeftConfig) -> PeftModel:
     Raises:
         RecipeError: PEFT cannot place it, or the encoder does not run with it.
     """
+    _check_targets(encoder, config)
     try:
         with warnings.catch_warnings():
             # PEFT asks transformers for it by its old name.
@@ -275,6 +279,39 @@ def wrap(encoder: torch.nn.Module, config: PeftConfig) -> PeftModel:
             "check peft.target_modules and the method's other settings",
         ) from error
     return model
+
+
+def _check_targets(encoder: torch.nn.Module, config: PeftConfig) -> None:
+    """That a module of the base is meant by the targets; PEFT knows what its shorthands mean."""
+    targets = getattr(config, "target_modules", None)
+    if not targets or targets == INCLUDE_LINEAR_LAYERS_SHORTHAND:
+        return
+    names = [name for name, _ in encoder.named_modules()]
+    linear = dict.fromkeys(
+        name.rpartition(".")[2]
+        for name, module in encoder.named_modules()
+        if isinstance(module, torch.nn.Linear)
+    )
+    if isinstance(targets, str):
+        try:
+            if any(re.fullmatch(targets, name) for name in names):
+                return
+        except re.error:
+            pass  # no module's name is matched by what is no pattern
+    elif any(f".{name}".endswith(f".{target}") for name in names for target in targets):
+        return
+    among = f"its linear layers are {', '.join(linear)}"
+    if isinstance(targets, str):
+        raise RecipeError(
+            f"no module of the base has a name that the pattern {targets!r} of "
+            "peft.target_modules matches as a whole",
+            f"for names give a list: --set 'peft.target_modules=[\"query\"]'; {among}",
+        )
+    raise RecipeError(
+        f"the base has no module that is named {listed(map(repr, sorted(targets)))}, as "
+        "peft.target_modules says",
+        among,
+    )
 
 
 def set_dropout(encoder: torch.nn.Module, probability: float | None) -> None:

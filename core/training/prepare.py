@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ..bases import Base
+from ..data.summary import conflict_notes
 from ..engine.encoder import length_batches, pooled
 from ..errors import RecipeError, TrainingError
 from ..examples import SPLITS, Dataset, Example, load_examples, row_notes
@@ -115,6 +116,7 @@ def prepare(request: TrainingRequest, workshop: Workshop) -> Prepared:
         tokens_per_character=_density(texts["train"], encoded["train"]),
         notes=(
             *row_notes(dataset),
+            *conflict_notes(dataset.examples),
             *dataset.notes,
             *splits.notes,
             *_unreadable(texts["train"], encoded["train"], base),

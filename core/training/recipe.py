@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from pydantic_core import PydanticCustomError
 
 from ..errors import RecipeError, UsageError, unknown
+from .allowed import allowed, shown, wrong_value
+from .meanings import RECIPE
 
 FILE = "training_config.json"
 
@@ -28,6 +30,10 @@ SEED_PEFT: Mapping[str, Any] = {
     "bias": "none",
 }
 """LoRA as in the classifier that this platform grew out of."""
+EXAMPLES: Mapping[str, str] = {
+    "abstain": "--set abstain.max_error=0.05",
+    "report_to": """--set 'report_to=["tensorboard"]'""",
+}
 PRINCIPAL = re.compile(r"pissa(_niter_\d+)?|olora")
 """Starts of LoRA, as `init_lora_weights` has them, that are a part of the base's own weights."""
 
@@ -172,7 +178,10 @@ class Recipe(BaseModel):
         if self.layers == "auto":
             return math.ceil(base / 2)
         if self.layers > base:
-            raise RecipeError(f"the base has {base} layers, not {self.layers}", "lower layers")
+            raise RecipeError(
+                f"the base has {base} layers, not {self.layers}",
+                f"layers may be 'auto', 'all' or a whole number from 1 to {base}",
+            )
         return self.layers
 
     @field_validator("stride")
@@ -180,7 +189,9 @@ class Recipe(BaseModel):
     def _check_stride(cls, stride: int, info: ValidationInfo) -> int:
         most = info.data.get("max_length", 0) // 2
         if info.data.get("long_text") == "windows" and stride > most:
-            raise ValueError(f"it is more than half of max_length, {most}")
+            raise ValueError(
+                f"it is more than half of max_length, {most}", "lower stride, or raise max_length"
+            )
         return stride
 
     def peft_settings(self) -> dict[str, Any]:
@@ -259,7 +270,7 @@ def make_recipe(*layers: Mapping[str, Any], preset: str | None = None) -> Recipe
     try:
         return Recipe(**merged)
     except ValidationError as error:
-        raise _plain(error) from error
+        raise _plain(error, merged) from error
 
 
 def recipe_text(recipe: Recipe, path: Path) -> str:
@@ -337,10 +348,22 @@ def parse_setting(text: str) -> dict[str, Any]:
     return dict(parsed)
 
 
-def _plain(error: ValidationError) -> RecipeError:
+def _plain(error: ValidationError, settings: Mapping[str, Any]) -> RecipeError:
+    """The first mistake as a sentence: what the setting is, what it was given, what it may be."""
     first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"][:1])
+    name = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
         found = unknown("recipe setting", name, Recipe.model_fields, RecipeError)
         return RecipeError(found.message, found.hint)
-    return RecipeError(f"the recipe setting {name!r} cannot be {first['input']!r}: {first['msg']}")
+    if first["type"] == "value_error":  # a validator's own sentence and hint
+        given = shown(settings.get(name, Recipe.model_fields[name].default))
+        reason, hint = first["ctx"]["error"].args
+        return RecipeError(f"the recipe setting {name!r} cannot be {given}: {reason}", hint)
+    field = Recipe.model_fields[name]
+    usual = field.get_default(call_default_factory=True)
+    may_be = allowed(field.annotation, field.metadata).words
+    if isinstance(usual, bool | int | float | str):
+        may_be += f"; left out, it is {shown(usual)}"
+    if name in EXAMPLES:
+        may_be += f"; for example: {EXAMPLES[name]}"
+    return wrong_value(name, settings[name], RECIPE[name], may_be)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 import numpy as np
-from scipy.stats import binomtest
+
+from .proportions import wilson
 
 if TYPE_CHECKING:
     from .verdicts import Floats, Verdicts
@@ -67,7 +68,6 @@ def reliability(verdicts: Verdicts) -> Reliability:
             continue
         claimed, hits = float(confidence[inside].sum()), int(right[inside].sum())
         distance += abs(claimed - hits)
-        low, high = binomtest(hits, n).proportion_ci(method="wilson")
         bins.append(
             {
                 "above": round(float(edges[k]), 4),
@@ -75,7 +75,7 @@ def reliability(verdicts: Verdicts) -> Reliability:
                 "n": n,
                 "confidence": claimed / n,
                 "accuracy": hits / n,
-                "interval": [float(low), float(high)],
+                "interval": wilson(hits, n),
             }
         )
     return {

@@ -68,6 +68,8 @@ def publish(
     base_dir: Path,
     seed: int,
     pooling: Pooling = "mean",
+    *,
+    promote: bool = True,
     **manifest: Any,
 ) -> Manifest:
     """Publishes a real PEFT adapter with random weights."""
@@ -101,7 +103,7 @@ def publish(
             libraries={"peft": "0.21"},
             **{"metrics": {f"test.{metric}": 0.9375, f"test.probe.{metric}": 0.875}} | manifest,
         )
-        return store.publish(directory, described)
+        return store.publish(directory, described, promote=promote)
 
 
 def write_report(directory: Path, name: str, scheme: LabelScheme) -> None:

@@ -126,7 +126,30 @@ def test_show_has_labels_scores_and_files(answer: Answer, store_dir: Path) -> No
 
 
 def test_show_takes_a_version(answer: Answer, store_dir: Path) -> None:
-    assert "desk@1" in answer("adapters", "show", "desk@1")
+    said = answer("adapters", "show", "desk@1")
+    assert "desk@1" in said
+    assert "1, 2 (current)" in said
+
+
+def test_show_of_an_adapter_without_a_current_version_lists_its_versions_and_how_to_promote(
+    answer: Answer, as_json: Json, tmp_path: Path, publish_random: Callable[..., Any]
+) -> None:
+    store = Store(tmp_path / "store")
+    publish_random(store, "trial", promote=False)
+    publish_random(store, "trial", promote=False, worse_than_probe=True)
+    line = ("--store", store.root, "adapters", "show", "trial")
+    said = answer(*line).splitlines()
+    assert said[0] == "no version of trial is current, so trial alone answers nothing"
+    rows = [row.split() for row in said if row.split() and row.split()[0] in ("1", "2")]
+    assert [(row[0], row[3], row[4]) for row in rows] == [("1", "93.8", "%"), ("2", "93.8", "%")]
+    assert said[-1] == "to make one current: platform adapters promote trial@1"
+    assert sum(line.endswith("worse than the probe") for line in said) == 1
+    found = as_json(*line, "--json")
+    assert (found["name"], found["current"]) == ("trial", None)
+    assert [each["manifest"]["version"] for each in found["versions"]] == [1, 2]
+    assert "1, 2 (none is current)" in answer(*line[:-1], "trial@1")
+    answer("--store", store.root, "adapters", "promote", "trial@2")
+    assert "1, 2 (current)" in answer(*line)
 
 
 def test_a_report_that_is_none_hides_nothing_else(run: Run, store_dir: Path) -> None:

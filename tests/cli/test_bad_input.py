@@ -135,7 +135,7 @@ NAMES = [
     Bad("classify -a auto:desk, x", "'auto:desk,' lacks a name", "auto:NAME,NAME", 2),
     Bad("adapters eval auto:desk", "'auto:desk' is no adapter", "desk, feedback", 2),
     Bad("adapters eval auto", "'auto' is no adapter", "desk, feedback", 2),
-    Bad("adapters profile desk", "there is no data to judge desk@2 by", "--data"),
+    Bad("adapters profile desk", "there is no data to make the profile of desk@2 from", "--data"),
     Bad("classify x", "it is not said which adapter to ask", "--adapter", 2),
     Bad("adapters train new", "there is no data to train 'new' from", "--data"),
     Bad("adapters eval desk", "there is no data to judge desk@2 by", "--data"),
@@ -145,11 +145,18 @@ NAMES = [
     Bad("plugins show sorces", "there is no plugin named 'sorces'", "did you mean 'sources'"),
     Bad(f"{TRAIN} good.csv --preset sead", "no preset named 'sead'", "did you mean 'seed'"),
     Bad(f"{TRAIN} good.csv --set epoch=3", "no recipe setting named 'epoch'", "'epochs'"),
-    Bad(f"{TRAIN} good.csv --set epochs=many", "'epochs' cannot be 'many'"),
-    Bad(f"{TRAIN} good.csv --set batch_size=0", "'batch_size' cannot be 0"),
+    Bad(f"{TRAIN} good.csv --set epochs=many", "'epochs' cannot be 'many'", "from 1 on or 'auto'"),
+    Bad(
+        f"{TRAIN} good.csv --set batch_size=0", "'batch_size' cannot be 0", "left out, it is 'auto'"
+    ),
     Bad(f"{TRAIN} good.csv --set seed=-1", "'seed' cannot be -1"),
     Bad(f"{TRAIN} good.csv --set seed=4294967296", "'seed' cannot be 4294967296"),
-    Bad(f"{TRAIN} good.csv --set epochs=true", "'epochs' cannot be True"),
+    Bad(f"{TRAIN} good.csv --set epochs=true", "'epochs' cannot be true"),
+    Bad(
+        f"{TRAIN} good.csv --set peft.r=x",
+        "'peft.r' cannot be 'x': it is the rank",
+        "a whole number from 1 on; left out, it is 8",
+    ),
     Bad(
         f"{TRAIN} good.csv --set peft_method=SHADOW",
         "SHADOW cannot train a classifier: it needs a generating model",

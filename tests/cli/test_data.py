@@ -57,6 +57,7 @@ def small_base(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("two_marks.csv", table(["a|b", "a;b", "a", "b"] * 3), None),
         ("alike.csv", table(["Refund", "refund", "ＲＥＦＵＮＤ"] * 4), None),
         ("bad_rows.csv", table(["a", "b", "c"] * 4, "one,two,three", ",a", "no label,"), None),
+        ("conflicts.csv", table(["a", "b", "c"] * 4, f"{TEXTS[0]},c", f"{TEXTS[1]},c"), None),
         ("one_answer.csv", table(["a"] * 12), None),
         ("one_each.csv", table([f"l{i}" for i in range(12)]), None),
         ("nowhere.csv", table(["a,train", "b,train", "c,test"] * 4, head="text,label,split"), None),
@@ -82,9 +83,11 @@ def test_check_and_train_say_the_same(
     assert found["examples"] == sum(plan["splits"].values()) - named
     about_rows = [note for note in plan["notes"] if "cannot be used" in note]
     about_base = [note for note in plan["notes"] if note.startswith("the base ")]
-    rest = [note for note in plan["notes"] if note not in (*about_rows, *about_base)]
+    conflicts = [note for note in plan["notes"] if "with different labels" in note]
+    rest = [n for n in plan["notes"] if n not in (*about_rows, *about_base, *conflicts)]
     assert rest == found["notes"]
     assert bool(about_rows) == bool(found["bad_rows"])
+    assert sum(int(note.split()[0]) for note in conflicts) == len(found["conflicts"])
 
 
 def test_a_kind_that_is_said_outranks_a_domains_scheme_in_both(run: Run) -> None:

@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
+from adapter_platform.core.store.manifest import StepRecord
+from adapter_platform.core.store.store import Store
+
 Run = Callable[..., Result]
 Answer = Callable[..., str]
 Json = Callable[..., Any]
@@ -86,6 +89,50 @@ def test_other_kinds_are_shown_too(
     assert ("top levels: a row for each" in said) == (name == "topics")
     assert "claimed" in said
     assert "<svg" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_what_an_adapters_own_steps_answer_is_said_beside_its_own_figures(
+    answer: Answer,
+    as_json: Json,
+    texts: Path,
+    tmp_path: Path,
+    store_dir: Path,
+    publish_random: Callable[..., Any],
+) -> None:
+    plain = as_json("adapters", "eval", "desk", "--data", texts, "--json")
+    curve = plain["coverage"]["curve"]
+    threshold = curve[len(curve) // 2]["confidence"]
+    step = StepRecord("abstain", {"threshold": threshold}, "postprocess")
+    publish_random(Store(store_dir), "careful", seed=1, postprocess=(step,))
+    line, page = ("adapters", "eval", "careful", "--data", texts), tmp_path / "page.html"
+    found = as_json(*line, "--json", "--html", page)
+    assert "after_steps" not in plain
+    assert found["metrics"] == plain["metrics"]
+    after = found["after_steps"]
+    rows = [row.split(",") for row in texts.read_text(encoding="utf-8").splitlines()]
+    asked = [text for text, _, split in rows if split == "test"]
+    own = answer("classify", "--adapter", "careful", *asked, "--json").splitlines()
+    assert after["withheld"]["n"] == sum(json.loads(one)["abstained"] for one in own) > 0
+    assert after["answered"]["n"] + after["withheld"]["n"] == after["answered"]["of"] == 36
+    right = after["answered"]["n"] - after["wrong"]["n"] + after["withheld_right"]["n"]
+    assert right / 36 == pytest.approx(found["metrics"]["accuracy"])
+    said = answer(*line)
+    assert "what is answered after the adapter's own steps (abstain)" in said
+    assert "would have been right, of those" in said
+    assert "What is answered after its own steps" in page.read_text(encoding="utf-8")
+    assert "own steps" not in answer("adapters", "eval", "desk", "--data", texts)
+
+
+def test_an_adapter_whose_step_is_not_here_is_judged_without_it_and_it_is_said(
+    run: Run, texts: Path, store_dir: Path, publish_random: Callable[..., Any]
+) -> None:
+    step = StepRecord("keywords", {}, "acme", "1.0")
+    publish_random(Store(store_dir), "foreign", postprocess=(step,))
+    result = run("adapters", "eval", "foreign", "--data", texts)
+    assert result.exit_code == 0
+    assert "what its own steps answer is not judged" in result.stderr
+    assert "'keywords', which is not installed" in result.stderr
+    assert "own steps (" not in result.stdout
 
 
 def test_the_report_is_one_file_beside_what_is_printed(

@@ -74,6 +74,21 @@ def test_a_profile_is_the_next_version_and_answers_stay_as_they_are(
     assert older == {"adapter": "desk@4", "published": True, "current": False}
 
 
+def test_data_without_training_texts_make_no_profile_and_it_is_said_how_they_would(
+    run: Run, store_dir: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "tests.csv"
+    data.write_text("text,label,split\nmoney back,refund,test\n", encoding="utf-8")
+    refused = run("adapters", "profile", "desk", "--data", data)
+    assert refused.exit_code == 1
+    assert refused.stderr.splitlines() == [
+        "error: there are no texts in the split 'train'",
+        "hint: give the file as --data train=FILE",
+    ]
+    made = run("adapters", "profile", "desk", "--data", f"train={data}")
+    assert made.stdout == "published desk@3, which is now current\n"
+
+
 def test_one_text_says_whose_it_is_and_who_is_next(profiled: Path, answer: Answer) -> None:
     first, found, *_ = answer("classify", "-a", AUTO, DESK).splitlines()
     label = first.split()[0]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from adapter_platform.core.data.summary import conflict_notes, conflicts
 from adapter_platform.core.errors import DataError
 from adapter_platform.core.examples import Dataset, load_examples, open_rows, summarise
 from adapter_platform.core.labels import Kind, Label, LabelScheme
@@ -350,6 +351,26 @@ def test_the_summary_counts_and_points_at_repetitions_and_contradictions() -> No
     assert summary.near_duplicate_groups == 2
     assert (summary.examples, summary.problems) == (5, 1)
     assert (summary.lengths.shortest, summary.lengths.longest) == (19, 49)
+
+
+def test_one_note_says_how_many_texts_contradict_each_other_and_where_the_first_does() -> None:
+    rows = [
+        {"text": "How do I return it?", "label": "return"},
+        {"text": "where is it", "label": "refund"},
+        *({"text": "how do i  return it", "label": "refund"} for _ in range(5)),
+        {"text": "x" * 100, "label": "return"},
+        {"text": "x" * 100, "label": "refund"},
+    ]
+    examples = load(rows).examples
+    (note,) = conflict_notes(examples)
+    assert note == (
+        "2 texts stand with different labels, the first of them 'How do I return it?': return at "
+        "t:1, refund at t:3, t:4, t:5 and 2 more; platform data check lists them all"
+    )
+    assert len(conflicts(examples)) == 2
+    (alone,) = conflict_notes(examples[7:])
+    assert alone.startswith(f"1 text stands with different labels, '{'x' * 57}...': return at t:8")
+    assert conflict_notes(examples[:2]) == []
 
 
 def test_reading_data_needs_no_array_library() -> None:

@@ -208,9 +208,30 @@ def test_texts_of_one_class_alone_are_judged_too(pairs: list[tuple[str, str]]) -
     found = single(*pairs)
     share = float(pairs[0][0] == pairs[0][1])
     assert found["metrics"]["accuracy"] == share
-    assert found["intervals"]["accuracy"] == [share, share]
+    low, high = found["intervals"]["accuracy"]
+    assert low <= share <= high
     assert found["calibration"]["ece"] == pytest.approx(abs(0.9 - share))
     assert len(found["confusion"]) == 1
+
+
+def test_the_interval_of_accuracy_is_wilsons_and_has_a_width_where_all_texts_are_right() -> None:
+    # n / (n + z^2) for n of n, z = 1.96: Wilson 1927.
+    found = single(*[("a", "a")] * 20)
+    assert found["intervals"]["accuracy"] == pytest.approx([20 / (20 + 1.959964**2), 1])
+    found = single(*[("a", "b")] * 20)
+    assert found["intervals"]["accuracy"] == pytest.approx([0, 1 - 20 / (20 + 1.959964**2)])
+    # 8 of 10, as Newcombe 1998 and every table have it.
+    found = single(*[("a", "a")] * 8, *[("b", "a")] * 2)
+    assert found["intervals"]["accuracy"] == pytest.approx([0.4902, 0.9433], abs=1e-4)
+
+
+def test_the_top_level_of_a_hierarchy_has_such_an_interval_too() -> None:
+    scheme = LabelScheme.of("hierarchical", ["x/1", "x/2", "y"])
+    examples = [Example(f"text {i}", ("x/2",)) for i in range(9)] + [Example("text", ("y",))]
+    rows = [[0.9, 0.1, 0.0]] * 9 + [[0.1, 0.1, 0.8]]
+    found = evaluate(np.array(rows), examples, scheme)
+    assert found["metrics"]["coarse_accuracy"] == 1
+    assert found["intervals"]["coarse_accuracy"] == pytest.approx([10 / (10 + 1.959964**2), 1])
 
 
 def test_a_multi_label_without_positives_is_judged_too() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import warnings
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from torch.nn import functional
 
 from adapter_platform.core.bases import Base, Bases
@@ -22,6 +24,7 @@ from adapter_platform.core.training.model import (
     supervised_contrastive,
     wrap,
 )
+from adapter_platform.core.training.peft_settings import check_values
 from adapter_platform.core.training.recipe import make_recipe
 
 from .conftest import MakeClassifier
@@ -348,7 +351,7 @@ def test_a_start_does_not_go_with_what_would_make_of_it_something_else(
         ),
         ({"init_lora_weights": "eva", "eva_config": {"rho": 0.5}}, "`rho` must be >= 1.0"),
         ({"init_lora_weights": "eva", "eva_config": {"tau": "much"}}, "PEFT refuses"),
-        ({"init_lora_weights": "eva", "eva_config": 2}, "PEFT refuses these settings of LORA"),
+        ({"init_lora_weights": "eva", "eva_config": 2}, "'peft.eva_config' cannot be 2"),
     ],
     ids=str,
 )
@@ -403,12 +406,6 @@ def test_what_the_platform_itself_decides_is_no_setting(name: str) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"peft": {"r": 0}},
-        {"peft": {"r": "many"}},
-        {"peft": {"lora_dropout": 2}},
-        {"peft": {"target_modules": ["nothing"]}},
-        {"peft": {"target_modules": "("}},
-        {"peft": {"bias": "some"}},
         {"peft_method": "VBLORA"},
         {"peft_method": "PREFIX_TUNING", "peft": {"num_virtual_tokens": 200}},
         {"peft_method": "TRAINABLE_TOKENS", "peft": {"token_indices": [100_000]}},
@@ -421,3 +418,62 @@ def test_settings_that_peft_cannot_use_end_in_a_sentence(
     with pytest.raises(RecipeError, match="PEFT") as error:
         make_classifier(**settings)
     assert "PeftType" not in error.value.message
+
+
+@pytest.mark.parametrize(
+    ("method", "setting", "value", "may_be"),
+    [
+        ("LORA", "r", 0, "a whole number from 1 on; left out, it is 8"),
+        ("LORA", "r", "many", "a whole number from 1 on"),
+        ("LORA", "r", True, "a whole number from 1 on"),
+        ("DORA", "r", 2.5, "a whole number from 1 on"),
+        ("LORA", "lora_alpha", 0, "a number above 0; left out, it is 16"),
+        ("LORA", "lora_dropout", 2, "a number from 0 to below 1; left out, it is 0.1"),
+        ("LOHA", "rank_dropout", -0.1, "a number from 0 to below 1"),
+        ("LORA", "target_modules", 5, "a list of names of modules, or a text"),
+        ("LORA", "target_modules", [], "a list of names of modules, or a text"),
+        ("IA3", "feedforward_modules", [5], "a list of names of modules, or a text"),
+        ("LORA", "layers_to_transform", [2], "whole numbers from 0 to 1"),
+        ("LORA", "bias", "some", "'none', 'all' or 'lora_only'; left out, it is 'none'"),
+        ("LORA", "use_rslora", "yes", "true or false; left out, it is false"),
+        ("LORA", "rank_pattern", {"query": "x"}, "a table of whole numbers from 1 on"),
+        ("LORA", "alpha_pattern", {"query": -1}, "a table of numbers above 0"),
+        ("ADALORA", "target_r", -1, "a whole number from 1 on; left out, it is 8"),
+        ("LOKR", "decompose_factor", "x", "a whole number; left out, it is -1"),
+        ("TRAINABLE_TOKENS", "token_indices", "x", "a list of whole numbers"),
+    ],
+)
+def test_a_value_that_a_peft_setting_cannot_have_is_told_by_what_it_may_be(
+    method: str, setting: str, value: Any, may_be: str
+) -> None:
+    error = refusal(peft_method=method, peft={setting: value})
+    assert error.message.startswith(f"the recipe setting 'peft.{setting}' cannot be ")
+    assert error.hint is not None
+    assert error.hint.startswith("it may be ")
+    assert may_be in error.hint
+
+
+@pytest.mark.parametrize(
+    ("targets", "says", "hint"),
+    [
+        (["nothing"], "no module that is named 'nothing'", "query, key, value, dense"),
+        ("query", "the pattern 'query'", """'peft.target_modules=["query"]'"""),
+        ("(", "the pattern '('", "query, key, value, dense"),
+    ],
+    ids=str,
+)
+def test_targets_that_the_base_has_not_are_told_with_those_that_it_has(
+    make_classifier: MakeClassifier, targets: Any, says: str, hint: str
+) -> None:
+    with pytest.raises(RecipeError) as error:
+        make_classifier(peft={"target_modules": targets})
+    assert says in error.value.message
+    assert error.value.hint is not None
+    assert hint in error.value.hint
+
+
+def test_every_default_of_every_method_is_a_value_that_it_may_have() -> None:
+    for kind in PEFT_TYPE_TO_CONFIG_MAPPING.values():
+        fields = {field.name: field.default for field in dataclasses.fields(kind)}
+        known = {name: usual for name, usual in fields.items() if usual != dataclasses.MISSING}
+        check_values("ANY", kind, known, 12)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapter_platform.core.errors import RecipeError, UsageError
+from adapter_platform.core.training.meanings import RECIPE
 from adapter_platform.core.training.recipe import (
     FILE,
     PRESETS,
@@ -172,9 +174,44 @@ def test_a_setting_without_key_or_equals_sign_is_a_usage_error(text: str) -> Non
     ],
     ids=str,
 )
-def test_a_value_that_cannot_be_is_refused_by_the_settings_name(setting: dict[str, Any]) -> None:
-    with pytest.raises(RecipeError, match=next(iter(setting))):
+def test_a_value_that_cannot_be_is_told_with_what_it_is_and_what_it_may_be(
+    setting: dict[str, Any],
+) -> None:
+    name, value = next(iter(setting.items()))
+    with pytest.raises(RecipeError) as error:
         make_recipe(setting)
+    given = json.dumps(value) if isinstance(value, bool) else repr(value)
+    assert f"{name!r} cannot be {given}: it " in error.value.message
+    assert error.value.hint
+    assert "nput should" not in error.value.message
+
+
+def test_every_setting_has_a_phrase_that_says_what_it_is() -> None:
+    assert RECIPE.keys() == Recipe.model_fields.keys()
+
+
+@pytest.mark.parametrize(
+    ("setting", "hint"),
+    [
+        ({"epochs": 0}, "it may be a whole number from 1 on or 'auto'; left out, it is 'auto'"),
+        (
+            {"layers": -1},
+            "it may be a whole number from 1 on, 'auto' or 'all'; left out, it is 'auto'",
+        ),
+        ({"val_share": 1}, "it may be a number above 0 and below 0.5; left out, it is 0.1"),
+        ({"base_dropout": 2}, "it may be a number from 0 to below 1 or null"),
+        ({"label_texts": "x"}, "it may be true or false; left out, it is true"),
+        (
+            {"report_to": "mlflow"},
+            """it may be a list of texts; for example: --set 'report_to=["tensorboard"]'""",
+        ),
+    ],
+    ids=str,
+)
+def test_the_hint_lists_what_a_setting_may_be(setting: dict[str, Any], hint: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        make_recipe(setting)
+    assert error.value.hint == hint
 
 
 def test_an_unknown_setting_or_preset_suggests_the_nearest() -> None:

@@ -290,6 +290,23 @@ def test_rows_that_cannot_be_used_are_told_of_in_the_report(
     assert note in said.lines
 
 
+def test_texts_with_different_labels_are_told_of_in_the_report(
+    ask: MakeRequest, workshop: Workshop, texts: str
+) -> None:
+    path = Path(texts.removeprefix("csv:"))
+    first = path.read_text(encoding="utf-8").splitlines()[1]
+    text, label = first.rsplit(",", 1)
+    other = next(topic for topic in TOPICS if topic != label)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(f"{text},{other}\n")
+    said = Said()
+    outcome = train(ask(), workshop, said)
+    note = next(note for note in outcome.report["notes"] if "different labels" in note)
+    assert note.startswith(f"1 text stands with different labels, {text!r}: ")
+    assert f"{label} at texts.csv:2, {other} at texts.csv:50" in note
+    assert said.lines.count(note) == 1
+
+
 # Against the probe
 
 
