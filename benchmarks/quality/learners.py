@@ -9,8 +9,7 @@ import hashlib
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -127,7 +126,8 @@ def trained(
 def digest(settings: Mapping[str, Any]) -> str:
     """The same for the same recipe, whatever of it is said and what is left to the defaults."""
     recipe = make_recipe({**settings, "base": None, "seed": 0})
-    return hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()[:12]
+    said = recipe.model_dump_json(exclude_defaults=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:12]
 
 
 def published_scores(task: Task, manifest: Manifest, prepared: Prepared) -> Scores:
@@ -212,32 +212,17 @@ def full(task: Task) -> Learnt:
         set_seed(task.sample.seed)
         encoder = load_encoder(prepared.base, workshop.device)
         model = PlainClassifier(encoder.requires_grad_(True), prepared)
-        with products_in_bfloat16():
-            fit_plainly(
-                model,
-                prepared,
-                workshop.device,
-                epochs=FULL_EPOCHS["many" if per_class >= MANY else "few"],
-                rate=rate,
-                seed=task.sample.seed,
-            )
+        fit_plainly(
+            model,
+            prepared,
+            workshop.device,
+            epochs=FULL_EPOCHS["many" if per_class >= MANY else "few"],
+            rate=rate,
+            seed=task.sample.seed,
+        )
         tries.append(model.scores(prepared, workshop))
     best = min(tries, key=lambda scores: scores.validation_loss(prepared))
     return Learnt(prepared, best, time.perf_counter() - began)
-
-
-@contextmanager
-def products_in_bfloat16() -> Iterator[None]:
-    """Matrix products in bfloat16 with sums in float32, on devices that are quicker so.
-
-    As mixed precision has it, but weights, states and gradients stay float32.
-    """
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def setfit(task: Task) -> Learnt:
@@ -274,8 +259,7 @@ def setfit(task: Task) -> Learnt:
         show_progress_bar=False,
     )
     rows = Dataset.from_dict({"text": texts["train"], "label": prepared.wanted["train"].tolist()})
-    with products_in_bfloat16():
-        peer.Trainer(model=model, args=arguments, train_dataset=rows).train()
+    peer.Trainer(model=model, args=arguments, train_dataset=rows).train()
     logits = {
         split: model.model_head.decision_function(body.encode(texts[split]))
         for split in ("val", "test")

@@ -90,9 +90,10 @@ def by_place(results: Sequence[Mapping[str, Any]]) -> dict[Place, Runs]:
 
 def gained(runs: Runs, other: str) -> list[dict[str, Any]] | None:
     """What ours is better by, for each seed of the other that ours has too: as runs are, the errors
-    those of differences on the same texts. None where no seed has both."""
-    ours = {run["seed"]: run for run in runs.get(OURS, ())}
-    pairs = [(ours[run["seed"]], run) for run in runs.get(other, ()) if run["seed"] in ours]
+    those of differences on the same texts. None where no seed has both, with their draws."""
+    ours = {run["seed"]: run for run in runs.get(OURS, ()) if "draws" in run}
+    theirs = [run for run in runs.get(other, ()) if "draws" in run]
+    pairs = [(ours[run["seed"]], run) for run in theirs if run["seed"] in ours]
     return [
         {
             "value": own["value"] - run["value"],

@@ -40,7 +40,8 @@ def _facts(manifest: Manifest, versions: str) -> Iterator[tuple[str, str]]:
     yield "base", f"{base.id} ({base.layers} layers of {base.hidden_size}, {base.architecture})"
     yield "base fingerprint", base.fingerprint
     yield "method", f"{manifest.peft_method}, {manifest.trainable_parameters:,} parameters trained"
-    yield "head", f"{manifest.pooling} pooling"
+    tokens = f", and {manifest.token_bag:,} tokens by themselves" if manifest.token_bag else ""
+    yield "head", f"{manifest.pooling} pooling{tokens}"
     yield "reads", manifest.reads
     for number, step in enumerate(manifest.postprocess, start=1):
         settings = ", ".join(f"{key}={value}" for key, value in step.settings.items())

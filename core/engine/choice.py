@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import SettingsError, UsageError, unknown
+from ..token_bag import read_token_bag
 from .forks import renew_in_child
 from .owner import closed
+from .resident import Residents
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float32]
 
 ENGINES = ("auto", "packed", "numpy", "peft")
+BAGS = 4  # of the room for adapters their token bags get one in so many
 REMEMBERED = 4096  # adapters of which it is known whether they are refused
 
 
@@ -75,6 +79,8 @@ class Engines:
         self._listener = listener
         self._start = start
         self._reader = LoraReader(base)
+        room = settings.adapter_megabytes * 1_000_000 // BAGS
+        self._bags = Residents(read_token_bag, room, "token bag")
         self._made: dict[str, Engine] = {}
         self._refused: dict[str, bool] = {}
         self._closed = False
@@ -94,7 +100,23 @@ class Engines:
         for name, indices in shares.items():
             answers = self._engine(name).answers([rows[index] for index in indices])
             found |= {i: (answer, name) for i, answer in zip(indices, answers, strict=True)}
-        return [found[index] for index in range(len(rows))]
+        return self._with_bags(rows, [found[index] for index in range(len(rows))])
+
+    def _with_bags(
+        self, rows: Sequence[Row], answers: list[tuple[Answer, str]]
+    ) -> list[tuple[Answer, str]]:
+        """The answers with what adapters' token bags add, whichever engine ran them."""
+        places: dict[str, list[int]] = {}
+        for index, row in enumerate(rows):
+            if row.adapter.manifest.token_bag:
+                places.setdefault(row.adapter.content_hash, []).append(index)
+        for indices in places.values():
+            bag, _ = self._bags.get(rows[indices[0]].adapter)
+            added = bag.logits([rows[index].tokens for index in indices])
+            for index, more in zip(indices, added, strict=True):
+                answer, name = answers[index]
+                answers[index] = replace(answer, logits=answer.logits + more), name
+        return answers
 
     def features(
         self, rows: Sequence[tuple[int, ...]], pooling: Pooling, wanted: str

@@ -121,13 +121,15 @@ def _check_stock(manifest: Manifest) -> None:
         why = (
             f"its base is a {manifest.base.architecture!r}, whose stock classifier has more layers"
         )
+    elif manifest.token_bag:
+        why = "it counts tokens by themselves too, and a stock classifier reads pooled states alone"
     elif manifest.window_stride is not None:
         why = "it reads long texts in windows, and a stock classifier reads their beginning alone"
     if why:
         raise AdapterUnsupported(
             f"{manifest.reference} cannot be exported as a stock classifier: {why}",
-            "use --format platform; --set pooling=pooler on a base with a pooler, such as "
-            "bert-base-chinese, trains one that can be",
+            "use --format platform; --set pooling=pooler --set token_bag=never on a base with a "
+            "pooler, such as bert-base-chinese, trains one that can be",
         )
 
 

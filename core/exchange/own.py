@@ -18,6 +18,7 @@ from ..seen import has_seen, read_seen
 from ..store.manifest import WORSE, Manifest
 from ..store.source import AdapterSource
 from ..store.verify import damage, strangers
+from ..token_bag import read_token_bag
 
 if TYPE_CHECKING:
     from ..bases import Base
@@ -116,6 +117,8 @@ def _check(source: AdapterSource, base: Base | None, workshop: Workshop) -> None
     read_head(source, source.manifest.base.hidden_size)
     if has_scope(source.manifest):
         read_scope(source)
+    if source.manifest.token_bag:
+        read_token_bag(source)
     if has_seen(source.manifest):
         read_seen(source)
     if base is None:

@@ -141,6 +141,8 @@ def retarget(
         targets = result["target_modules"] = sorted(set(targets) - HEAD_MODULES)
     selectors = ("exclude_modules", "layers_pattern", "feedforward_modules")
     plain = targets is None or _plain(targets)
+    # Beside layers, PEFT takes what lies in none of them, such as a pooler, by its whole path.
+    plain = plain and config.get("layers_to_transform") is None
     if not (plain and all(_plain(config.get(key) or []) for key in selectors)):
         result["target_modules"] = [new + module for module in modules]
         for key in ("exclude_modules", "layers_pattern", "layers_to_transform"):

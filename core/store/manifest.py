@@ -26,6 +26,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "max_length": (int,),
     "long_text": (str,),
     "stride": (int,),
+    "token_bag": (int,),
     "version": (int,),
     "parent": (int, type(None)),
     "description": (str,),
@@ -92,6 +93,7 @@ class Manifest:
         long_text: what becomes of a longer text: ``truncate``, or ``windows``, whose logits are
             averaged by their tokens (`core.answers.mean_answer`).
         stride: tokens that neighbouring windows share.
+        token_bag: how many tokens count by themselves (`core.token_bag`); 0: it has no such file.
         metrics: figures by name (``test.accuracy``, ``test.probe.accuracy``), fractions of 1.
         worse_than_probe: True where the frozen-base baseline does better on validation.
         data_fingerprint: SHA-256 over the training examples.
@@ -114,6 +116,7 @@ class Manifest:
     description: str = ""
     postprocess: tuple[StepRecord, ...] = ()
     calibration: Calibration = Calibration()
+    token_bag: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
     worse_than_probe: bool = False
     data_fingerprint: str = ""
@@ -212,9 +215,7 @@ class Manifest:
             return "thresholds"
         if not all(map(number, self.metrics.values())):
             return "metrics"
-        if self.stride < 0:
-            return "stride"
-        return None
+        return next((key for key in ("stride", "token_bag") if getattr(self, key) < 0), None)
 
     @classmethod
     def read(cls, directory: Path) -> Manifest:

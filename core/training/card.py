@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..engine.peft_groups import PROMPTS
 from ..store.manifest import Manifest
+from ..token_bag import FILE as BAG
 from .report import against_probe
 
 if TYPE_CHECKING:
@@ -38,6 +39,16 @@ PROMPT_POOLING_LINES = {
     "cls": (OWN_TOKENS, "pooled = hidden[:, 0]"),
     "pooler": (OWN_TOKENS, "    pooled = model.get_base_model().pooler(hidden)"),
 }
+
+
+BAG_LINES = (
+    f'bag = load_file(adapter + "/{BAG}")',
+    'for i, row in enumerate(batch["input_ids"]):',
+    "    ids, counts = row.unique(return_counts=True)",
+    '    known = torch.isin(bag["tokens"], ids)',
+    '    x = (1 + counts[torch.isin(ids, bag["tokens"])].log()) * bag["idf"][known]',
+    '    logits[i] += x / x.norm() @ bag["weight"][known]',
+)
 
 
 def reproduction(manifest: Manifest, base: str, adapter: str, text: str) -> str:
@@ -71,6 +82,7 @@ def reproduction(manifest: Manifest, base: str, adapter: str, text: str) -> str:
         *by_pooling[manifest.pooling],
         'head = load_file(adapter + "/head.safetensors")',
         'logits = pooled @ head["weight"].T + head["bias"]',
+        *(BAG_LINES if manifest.token_bag else ()),
         *rest,
     ]
     return "\n".join(lines)
@@ -85,6 +97,7 @@ def write_card(
         recipe: None where nobody knows how the adapter was trained.
         example: a text for the lines that reproduce a prediction.
     """
+    lines = reproduction(manifest, "BASE_DIRECTORY", "ADAPTER_DIRECTORY", example)
     sections = [
         _header(manifest),
         f"# {manifest.name}",
@@ -96,7 +109,7 @@ def write_card(
         _results(report),
         "## Without the platform",
         _where_the_base_is(manifest),
-        f"```python\n{reproduction(manifest, 'BASE_DIRECTORY', 'ADAPTER_DIRECTORY', example)}\n```",
+        f"```python\n{lines}\n```",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -134,6 +147,8 @@ def _facts(manifest: Manifest, recipe: Recipe | None, report: Mapping[str, Any])
         ("Reads", manifest.reads),
         ("Made", manifest.created),
     ]
+    if manifest.token_bag:
+        rows.append(("Token bag", f"{manifest.token_bag:,} tokens"))
     if recipe is not None:
         rows.append(("Seed", str(recipe.seed)))
     if manifest.worse_than_probe:

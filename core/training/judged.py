@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ..token_bag import TokenBag
     from .model import Classifier
     from .prepare import Prepared
 
@@ -66,10 +67,11 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A head and what it says."""
+    """A head and what it says, together with a token bag if there is one."""
 
     head: Head
     scores: Scores
+    bag: TokenBag | None = None
 
 
 def refitted(pools: ByClass, prepared: Prepared) -> Judged:

@@ -59,12 +59,19 @@ def targets(examples: Sequence[Example], scheme: LabelScheme) -> NDArray[np.int6
     return matrix
 
 
-def log_loss(scheme: LabelScheme, logits: Floats, wanted: NDArray[np.int64]) -> float:
-    """Mean negative log-likelihood of the wanted labels, in nats a text."""
+def log_losses(
+    scheme: LabelScheme, logits: Floats, wanted: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """``(texts,)``: negative log-likelihoods of the wanted labels, in nats."""
     p = np.clip(scheme.probabilities(logits), 1e-12, 1 - 1e-12)
     if scheme.kind == "multi":
-        return float(-(wanted * np.log(p) + (1 - wanted) * np.log(1 - p)).sum(axis=1).mean())
-    return float(-np.log(p[np.arange(len(wanted)), wanted]).mean())
+        return np.asarray(-(wanted * np.log(p) + (1 - wanted) * np.log(1 - p)).sum(axis=1))
+    return np.asarray(-np.log(p[np.arange(len(wanted)), wanted]))
+
+
+def log_loss(scheme: LabelScheme, logits: Floats, wanted: NDArray[np.int64]) -> float:
+    """The mean of `log_losses`."""
+    return float(log_losses(scheme, logits, wanted).mean())
 
 
 def fit_temperature(scheme: LabelScheme, logits: Floats, wanted: NDArray[np.int64]) -> float:
@@ -101,6 +108,17 @@ def fit_head(
     return LinearFit(weight.astype(np.float32), bias.astype(np.float32), best.c)
 
 
+def fit_tfidf(
+    scheme: LabelScheme,
+    train: tuple[Any, NDArray[np.int64]],
+    val: tuple[Any, NDArray[np.int64]],
+    *,
+    balanced: bool,
+) -> LinearFit:
+    """Logistic regression on TF-IDF vectors ``(texts, terms)``, the strength by validation."""
+    return _best_fit(scheme, train, val, TFIDF_STRENGTHS, balanced)
+
+
 def tfidf_logits(
     scheme: LabelScheme,
     train: tuple[Sequence[str], NDArray[np.int64]],
@@ -120,7 +138,7 @@ def tfidf_logits(
     union = make_union(*parts)
     train_x = union.fit_transform(train[0])
     val_x = union.transform(val[0]) if val[0] else np.zeros((0, train_x.shape[1]))
-    best = _best_fit(scheme, (train_x, train[1]), (val_x, val[1]), TFIDF_STRENGTHS, balanced)
+    best = fit_tfidf(scheme, (train_x, train[1]), (val_x, val[1]), balanced=balanced)
     return [best.logits(union.transform(texts)) if texts else _none(scheme) for texts in others]
 
 

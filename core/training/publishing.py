@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import unknown
 from ..examples import SPLITS
-from ..heads import Head
 from ..postprocess import build_step
 from ..seen import Seen
-from ..store.manifest import Calibration, Manifest, StepRecord
+from ..store.manifest import Manifest, StepRecord
 from . import report as reports
 from .card import FILE as CARD
 from .card import write_card
 from .checkpoints import library_versions
-from .judged import Scores
+from .judged import Judged, Scores
 from .linear import tfidf_logits
 from .prepare import Prepared
 from .requests import TrainingRequest
@@ -61,7 +60,7 @@ def _tfidf(prepared: Prepared) -> Scores:
 def make_manifest(
     request: TrainingRequest,
     prepared: Prepared,
-    calibration: Calibration,
+    judged: Judged,
     report: Mapping[str, Any],
     model: PeftModel,
     steps: tuple[StepRecord, ...],
@@ -79,7 +78,8 @@ def make_manifest(
         stride=min(request.recipe.stride, prepared.max_length // 2),
         description=request.description,
         postprocess=steps,
-        calibration=calibration,
+        calibration=judged.scores.calibration,
+        token_bag=0 if judged.bag is None else len(judged.bag.tokens),
         metrics=reports.flat_metrics(report),
         worse_than_probe=reports.is_worse(report),
         data_fingerprint=prepared.dataset.fingerprint(),
@@ -130,7 +130,7 @@ def write_files(
     request: TrainingRequest,
     prepared: Prepared,
     model: PeftModel,
-    head: Head,
+    judged: Judged,
     scope: Scope | None,
     manifest: Manifest,
     report: Mapping[str, Any],
@@ -140,12 +140,15 @@ def write_files(
         # AdaLoRA may leave a site no rank at all, and PEFT suspects tensors that were not gathered.
         warnings.filterwarnings("ignore", ".* have invalid shape", UserWarning)
         model.save_pretrained(str(directory), safe_serialization=True, save_embedding_layers=False)
-    head.save(directory)
+    judged.head.save(directory)
+    if judged.bag is not None:
+        judged.bag.save(directory)
     if scope is not None:
         scope.save(directory)
     seen_texts(prepared).save(directory)
     recipe = request.recipe.model_copy(update={"base": prepared.base.id})
     recipe.write(directory)
     reports.write(directory, report)
-    card = write_card(manifest, request.recipe, report, typical_text(prepared))
+    example = typical_text(prepared)
+    card = write_card(manifest, request.recipe, report, example)
     (directory / CARD).write_text(card, encoding="utf-8")

@@ -21,7 +21,8 @@ FILE = "training_config.json"
 
 FEW = 5  # training texts a class, below which there are too few steps in usual epochs
 EPOCHS_OF_FEW = 40
-MANY = 144  # texts a class, from which on epochs do not get fewer and batches are smaller instead
+MANY = 144  # texts a class, from which on epochs do not get fewer, batches are smaller instead, and
+# tokens may count by themselves
 SEED_PEFT: Mapping[str, Any] = {
     "r": 8,
     "lora_alpha": 16,
@@ -92,6 +93,9 @@ class Recipe(BaseModel):
             the adapted features at the end; ``trained`` starts at random and keeps what was
             trained along; ``auto`` starts as ``refit`` and ends with the one of the two that has
             the less log loss on validation, once calibrated.
+        token_bag: whether the head also counts a text's tokens by themselves (`core.token_bag`).
+            ``auto`` tries it where a class has 144 training texts or more, and keeps it where the
+            log loss on validation falls by more than its standard error; ``always``, ``never``.
         max_length: tokens that the adapter reads at once, special tokens included; fewer where the
             base's positions, less a prompt method's virtual tokens, are fewer.
         long_text: ``truncate`` reads the beginning of a longer text; ``windows`` reads all of it in
@@ -130,6 +134,7 @@ class Recipe(BaseModel):
     label_texts: bool = True
     typos: float = Field(0.0, ge=0, le=1)
     head: Literal["auto", "refit", "trained"] = "auto"
+    token_bag: Literal["auto", "always", "never"] = "auto"
     max_length: int = Field(128, ge=4)
     long_text: Literal["truncate", "windows"] = "truncate"
     stride: int = Field(32, ge=0, validate_default=True)
@@ -234,6 +239,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "label_texts": False,
         "typos": 0.0,
         "head": "trained",
+        "token_bag": "never",
         "max_length": 128,
         "long_text": "truncate",
         "stride": 32,

@@ -33,6 +33,7 @@ from .publishing import make_manifest, make_report, step_records, typical_text, 
 from .requests import TrainingRequest
 from .scope import fit_scope
 from .steps import fitted_steps
+from .token_bags import with_token_bag
 from .trainer import TrainingRows, check_trackers, fit
 from .workshop import Progress, Quiet, Workshop
 
@@ -168,8 +169,7 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
         report = make_report(request, prepared, judged.scores, probe.scores)
         if reports.is_worse(report):
             progress.say(f"worse than the probe: {reports.against_probe(report)}")
-        calibration = judged.scores.calibration
-        manifest = make_manifest(request, prepared, calibration, report, model, steps)
+        manifest = make_manifest(request, prepared, judged, report, model, steps)
         manifest, notes = _fit_steps(manifest, prepared, judged, pools["val"], scope, workshop)
         for note in notes:
             progress.say(note)
@@ -177,7 +177,7 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
         workshop.listener.after_training(manifest)
         promote = manifest.is_promoted(request.promote, request.allow_worse)
         with workshop.store.stage(request.name) as directory:
-            write_files(directory, request, prepared, model, judged.head, scope, manifest, report)
+            write_files(directory, request, prepared, model, judged, scope, manifest, report)
             if taken:
                 taken.write_plain(directory)
             profile.save(directory)
@@ -433,6 +433,20 @@ def _adapted_pools(
 
 
 def _final_head(
+    classifier: Classifier,
+    pools: dict[str, Any],
+    prepared: Prepared,
+    request: TrainingRequest,
+    progress: Progress,
+) -> Judged:
+    judged = _linear_head(classifier, pools, prepared, request, progress)
+    with_bag = with_token_bag(judged, prepared, request.recipe)
+    if with_bag.bag is not None:
+        progress.say(f"{_count(len(with_bag.bag.tokens), 'token')} count by themselves too")
+    return with_bag
+
+
+def _linear_head(
     classifier: Classifier,
     pools: dict[str, Any],
     prepared: Prepared,

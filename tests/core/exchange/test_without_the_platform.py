@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from adapter_platform.core.engine.peft import PeftEngine
 from adapter_platform.core.engine.protocol import Row
 from adapter_platform.core.registry import NullListener
 from adapter_platform.core.store.manifest import Manifest
+from adapter_platform.core.token_bag import read_token_bag
 from adapter_platform.core.tokens import TextEncoder
 from adapter_platform.core.training.recipe import make_recipe
 from adapter_platform.core.training.requests import TrainingRequest
@@ -32,9 +34,9 @@ WORDS = {
 }
 KINDS = (
     ("single", "pooler", {"long_text": "windows", "stride": 16}),
-    ("single", "mean", {"peft_method": "DORA"}),
+    ("single", "mean", {"peft_method": "DORA", "token_bag": "always"}),
     ("single", "cls", {"peft_method": "IA3"}),
-    ("multi", "mean", {"long_text": "windows", "stride": 0}),
+    ("multi", "mean", {"long_text": "windows", "stride": 0, "token_bag": "always"}),
     ("hierarchical", "pooler", {"peft_method": "LOHA"}),
     ("single", "mean", {"peft_method": "PROMPT_TUNING"}),
     ("single", "pooler", {"peft_method": "PROMPT_TUNING"}),
@@ -101,7 +103,8 @@ def test_every_cards_ten_lines_give_the_platforms_logits(
         assert source.manifest.pooling == pooling
         block, own = card_block(source.path, tiny_base)
         stride = source.manifest.window_stride
-        assert block.count("\n") <= (16 if stride is None else 18)
+        bag = read_token_bag(source) if source.manifest.token_bag else None
+        assert block.count("\n") <= 16 + (2 if stride is not None else 0) + (6 if bag else 0)
         for text in (own, *map(repr, TEXTS)):
             blocks.append(block.replace(own, text))
             limit = source.manifest.max_length
@@ -109,7 +112,13 @@ def test_every_cards_ten_lines_give_the_platforms_logits(
             windows = [encoded.ids, *encoded.further]
             assert (len(windows) > 4) == (stride is not None and text == repr(LONG))
             rows = [Row(ids, source) for ids in windows]
-            expected.append(mean_answer(engine.answers(rows), windows).logits)
+            answers = engine.answers(rows)
+            if bag:
+                added = bag.logits(windows)
+                answers = [
+                    replace(a, logits=a.logits + b) for a, b in zip(answers, added, strict=True)
+                ]
+            expected.append(mean_answer(answers, windows).logits)
     engine.close()
     assert max(np.abs(logits).max() for logits in expected) > 5
     given = card_logits(blocks)
