@@ -149,9 +149,9 @@ NAMES = [
     Bad(
         f"{TRAIN} good.csv --set batch_size=0", "'batch_size' cannot be 0", "left out, it is 'auto'"
     ),
-    Bad(f"{TRAIN} good.csv --set seed=-1", "'seed' cannot be -1"),
-    Bad(f"{TRAIN} good.csv --set seed=4294967296", "'seed' cannot be 4294967296"),
-    Bad(f"{TRAIN} good.csv --set epochs=true", "'epochs' cannot be true"),
+    Bad(f"{TRAIN} good.csv --set seed=-1", "'seed' cannot be -1", "from 0 to below 4294967296"),
+    Bad(f"{TRAIN} good.csv --set seed=4294967296", "'seed' cannot be 4294967296", "from 0 to"),
+    Bad(f"{TRAIN} good.csv --set epochs=true", "'epochs' cannot be true", "from 1 on or 'auto'"),
     Bad(
         f"{TRAIN} good.csv --set peft.r=x",
         "'peft.r' cannot be 'x': it is the rank",
