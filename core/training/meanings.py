@@ -24,6 +24,7 @@ RECIPE: Mapping[str, str] = {
     "label_texts": "whether labels' names count as training texts",
     "typos": "the share of training texts that count once more with a typing error",
     "head": "how the last layer is made",
+    "token_bag": "whether the tokens of a text count by themselves too",
     "max_length": "how many tokens of a text are read at once",
     "long_text": "what becomes of a text that is longer than max_length",
     "stride": "how many tokens a window shares with the one before",
