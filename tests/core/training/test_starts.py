@@ -126,7 +126,8 @@ def test_it_gives_the_states_of_the_trained_model_on_a_base_that_nothing_was_tak
     assert config["eva_config"] is None
     loaded = PeftModel.from_pretrained(load_encoder(tiny, CPU), tmp_path).eval()
     assert (states(loaded) - plain).abs().max() > 0.05, "training made a difference"
-    torch.testing.assert_close(states(loaded), states(model), atol=1e-5, rtol=0)
+    # In float64, since how float32 products round differs from one CPU to another.
+    torch.testing.assert_close(states(loaded.double()), states(model.double()), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("rslora", [False, True], ids=["LoRA", "rsLoRA"])
