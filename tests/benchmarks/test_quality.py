@@ -123,57 +123,40 @@ def test_a_gain_is_of_the_same_seeds_and_texts() -> None:
     assert "+5.0 ± 0.0" in line
 
 
-def test_adapters_that_are_kept_are_judged_again_and_trained_again_only_by_another_recipe(
-    data: Path, tiny_base: Path, tmp_path: Path, private_home: Path
-) -> None:
+@pytest.fixture
+def measured(data: Path, tiny_base: Path, tmp_path: Path, private_home: Path) -> Any:
+    """``measured(name, method=..., ...)``: all results in a file after a run of the script."""
     from benchmarks.quality import accuracy
 
-    def measure(name: str, *recipe: str) -> list[dict[str, Any]]:
-        accuracy.main(
-            data,
-            tmp_path / name,
-            sets=["clinc150/bank"],
-            shots=["3"],
-            seeds=1,
-            method=["ours"],
-            recipe=list(recipe),
-            base=str(tiny_base),
-            store=tmp_path / "kept",
-            threads=1,
-        )
+    def measure(name: str, **options: Any) -> list[dict[str, Any]]:
+        usual = {"sets": ["clinc150/bank"], "shots": ["3"], "seeds": 1, "method": ["ours"]}
+        own = {"base": str(tiny_base), "store": tmp_path / "kept", "threads": 1}
+        accuracy.main(data, tmp_path / name, **{**usual, **own, **options})
         lines = (tmp_path / name).read_text(encoding="utf-8").splitlines()
         return [json.loads(line) for line in lines]
 
-    (first,) = measure("first.jsonl", "epochs=1")
-    (second,) = measure("second.jsonl", "epochs=1")
+    return measure
+
+
+def test_adapters_that_are_kept_are_judged_again_and_trained_again_only_by_another_recipe(
+    measured: Any,
+) -> None:
+    (first,) = measured("first.jsonl", recipe=["epochs=1"])
+    (second,) = measured("second.jsonl", recipe=["epochs=1"])
     assert first.pop("seconds") > 0
     assert second.pop("seconds") is None
     assert first == second
-    again, other = measure("first.jsonl", "epochs=2")
+    again, other = measured("first.jsonl", recipe=["epochs=2"])
     assert again["digest"] == first["digest"] != other["digest"]
     assert other["seconds"] > 0
-    assert len(measure("first.jsonl", "epochs=2")) == 2
+    assert len(measured("first.jsonl", recipe=["epochs=2"])) == 2
 
 
 def test_a_preset_is_measured_by_its_own_name_and_shown_where_it_is_asked_for(
-    data: Path, tiny_base: Path, tmp_path: Path, private_home: Path
+    measured: Any, tmp_path: Path
 ) -> None:
-    from benchmarks.quality import accuracy
-
+    (found,) = measured("kept.jsonl", preset="fast", recipe=["epochs=1"])
     kept = tmp_path / "kept.jsonl"
-    accuracy.main(
-        data,
-        kept,
-        sets=["clinc150/bank"],
-        shots=["3"],
-        seeds=1,
-        method=["ours"],
-        preset="fast",
-        recipe=["epochs=1"],
-        base=str(tiny_base),
-        threads=1,
-    )
-    (found,) = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
     assert found["method"] == "fast"
     assert found["recipe"]["epochs"] == 1  # what is said goes over the preset
     assert found["recipe"]["base_dropout"] == 0.0
@@ -196,24 +179,8 @@ def test_of_two_results_for_one_place_the_later_stands() -> None:
 
 
 @pytest.mark.parametrize("method", ["tfidf", "probe", "probe-names", "full"])
-def test_what_ours_has_to_be_better_than_is_learnt_and_judged(
-    method: str, data: Path, tiny_base: Path, tmp_path: Path, private_home: Path
-) -> None:
-    from benchmarks.quality import accuracy
-
-    target = tmp_path / "quality.jsonl"
-    accuracy.main(
-        data,
-        target,
-        sets=["clinc150/bank"],
-        shots=["all"],
-        seeds=1,
-        method=[method],
-        base=str(tiny_base),
-        store=tmp_path / "kept",
-        threads=1,
-    )
-    (found,) = map(json.loads, target.read_text(encoding="utf-8").splitlines())
+def test_what_ours_has_to_be_better_than_is_learnt_and_judged(method: str, measured: Any) -> None:
+    (found,) = measured("quality.jsonl", shots=["all"], method=[method])
     assert (found["method"], found["metric"], found["texts"]) == (method, "accuracy", 16)
     assert found["value"] > 0.75  # each text has its label's name in it; a guess has half right
     assert found["seconds"] >= 0  # TF-IDF takes less than a tenth of one
