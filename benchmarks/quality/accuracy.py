@@ -21,7 +21,7 @@ from ..machine import undisturbed
 from ..row import NotHere
 
 OURS = "ours"
-METHODS = ("tfidf", "probe", "full", OURS)
+METHODS = ("tfidf", "probe", "full-5e-5", "full-2e-4", OURS)
 WHOLE = ("goemotions/goemotions", "crosswoz/crosswoz_domain", "xsid/xsid", "it_tickets/it_tickets")
 F1 = ("goemotions", "it_tickets")
 KEY = ("set", "shots", "seed", "method", "base", "digest")

@@ -31,7 +31,8 @@ METHODS = {
     "probe": "probe",
     "probe-names": "probe, names",
     "setfit": "SetFit",
-    "full": "fine-tuning",
+    "full-5e-5": "tuned, 5e-5",
+    "full-2e-4": "tuned, 2e-4",
 }
 
 

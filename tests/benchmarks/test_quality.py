@@ -15,6 +15,8 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
+from adapter_platform.plugins import open_platform
+from benchmarks.quality import learners
 from benchmarks.quality.score import scored
 from benchmarks.quality.sets import sample
 from benchmarks.quality.table import app, mean, tables
@@ -178,12 +180,25 @@ def test_of_two_results_for_one_place_the_later_stands() -> None:
     assert "80.0" not in printed.getvalue()
 
 
-@pytest.mark.parametrize("method", ["tfidf", "probe", "probe-names", "full"])
+@pytest.mark.parametrize("method", ["tfidf", "probe", "probe-names", *learners.FULL_RATES])
 def test_what_ours_has_to_be_better_than_is_learnt_and_judged(method: str, measured: Any) -> None:
     (found,) = measured("quality.jsonl", shots=["all"], method=[method])
     assert (found["method"], found["metric"], found["texts"]) == (method, "accuracy", 16)
     assert found["value"] > 0.75  # each text has its label's name in it; a guess has half right
     assert found["seconds"] >= 0  # TF-IDF takes less than a tenth of one
+
+
+def test_fine_tuning_is_the_same_without_the_rows_that_no_text_reads(
+    data: Path, tiny_base: Path, tmp_path: Path, private_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = sample(data, "clinc150/bank")
+    platform = open_platform(store=tmp_path / "kept", base=str(tiny_base), threads=1)
+    task = learners.Task(drawn, drawn.write(tmp_path / "rows"), platform, {})
+    fewer = learners.full(task, rate=2e-4).scores.logits["test"]
+    monkeypatch.setattr(learners, "UsedRows", lambda table, ids: table)
+    whole = learners.full(task, rate=2e-4).scores.logits["test"]
+    other = learners.full(task, rate=1e-4).scores.logits["test"]
+    assert np.abs(fewer - whole).max() < 1e-4 < np.abs(other - whole).max()
 
 
 def test_the_two_trainings_that_are_timed_are_of_the_same_texts_and_both_are_judged(
