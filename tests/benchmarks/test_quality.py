@@ -195,7 +195,7 @@ def test_fine_tuning_is_the_same_without_the_rows_that_no_text_reads(
     platform = open_platform(store=tmp_path / "kept", base=str(tiny_base), threads=1)
     task = learners.Task(drawn, drawn.write(tmp_path / "rows"), platform, {})
     fewer = learners.full(task, rate=2e-4).scores.logits["test"]
-    monkeypatch.setattr(learners, "UsedRows", lambda table, ids: table)
+    monkeypatch.setattr(learners, "UsedRows", lambda table, _: table)
     whole = learners.full(task, rate=2e-4).scores.logits["test"]
     other = learners.full(task, rate=1e-4).scores.logits["test"]
     assert np.abs(fewer - whole).max() < 1e-4 < np.abs(other - whole).max()
