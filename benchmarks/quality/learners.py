@@ -209,15 +209,16 @@ class UsedRows(torch.nn.Module):
 
     def __init__(self, table: torch.nn.Embedding, ids: torch.Tensor) -> None:
         super().__init__()
-        rows = ids.unique()
+        rows = torch.unique(ids)
         place = torch.zeros(table.num_embeddings, dtype=torch.long)
         place[rows] = torch.arange(len(rows))
         self.register_buffer("place", place)
-        unread = table.padding_idx  # gets no gradient
-        self.table = torch.nn.Embedding.from_pretrained(
-            table.weight.detach()[rows],
-            freeze=False,
-            padding_idx=int(place[unread]) if unread in rows else None,
+        unmoved = table.padding_idx  # gets no gradient
+        self.table = torch.nn.Embedding(
+            len(rows),
+            table.embedding_dim,
+            padding_idx=int(place[unmoved]) if unmoved in rows else None,
+            _weight=table.weight.detach()[rows],
         )
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
@@ -229,7 +230,7 @@ def full(task: Task, rate: float) -> Learnt:
     began = time.perf_counter()
     prepared, workshop = task.prepared(label_texts=False)
     set_seed(task.sample.seed)
-    encoder = load_encoder(prepared.base, workshop.device).requires_grad_(True)
+    encoder: Any = load_encoder(prepared.base, workshop.device).requires_grad_(True)
     read = {prepared.base.pad_id}.union(*(row for rows in prepared.rows.values() for row in rows))
     table = encoder.get_input_embeddings()
     encoder.set_input_embeddings(UsedRows(table, torch.tensor(sorted(read))))
