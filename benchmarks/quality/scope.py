@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zlib import crc32
 
 import numpy as np
@@ -44,9 +44,11 @@ if TYPE_CHECKING:
     Picks = NDArray[np.intp]
     Figure = Callable[[Picks, Picks], float]
 
+Kind = Literal["far", "near"]
+
 HELD_OUT = 5  # intents of a domain that its second adapter does not learn
 ERROR = 0.05  # among answered
-KINDS = {"far": "out of scope", "near": "near"}
+KINDS: Mapping[Kind, str] = {"far": "out of scope", "near": "near"}
 RESAMPLES = 500
 MEAN = "mean"
 
@@ -65,7 +67,10 @@ def main(
     recipe: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="A setting of the recipe.")
     ] = None,
-    near: Annotated[bool, typer.Option(help="Train the second adapter too.")] = True,
+    kind: Annotated[
+        list[Kind] | None,
+        typer.Option(help="What texts out of scope are; again for both. Else both."),
+    ] = None,
     split: Annotated[
         Judged, typer.Option(help="What is judged; on val, where fits were made, to choose by.")
     ] = "test",
@@ -86,12 +91,12 @@ def main(
         with open_platform(store=kept, base=base, threads=threads) as platform:
             settings = recipe_settings(None, recipe or [], None)
             bench = Bench(platform, Path(scratch), data, settings, split)
+            ways = {"far": bench.far, "near": bench.near}
             for name in names:
                 for drawn in seed or [0]:
                     typer.echo(f"{name}, seed {drawn}", err=True)
-                    measured += bench.far(name, drawn)
-                    if near:
-                        measured += bench.near(name, drawn)
+                    for which in kind or KINDS:
+                        measured += ways[which](name, drawn)
     measured = summed_up(measured)
     for line in measured:
         line |= {"base": base, "split": split}
@@ -150,7 +155,7 @@ class Bench:
 
     def _measured(
         self,
-        what: str,
+        what: Kind,
         inside: Sample,
         out: Mapping[str, Sequence[Row]],
         draws: Iterable[tuple[Picks, Picks]],
@@ -208,7 +213,7 @@ class Bench:
             verdicts = Verdicts.of(scheme.probabilities(logits), examples, scheme)
             yield line("ECE", how, partial(calibration_error, verdicts))
 
-    def _adapter(self, what: str, inside: Sample) -> AdapterSource:
+    def _adapter(self, what: Kind, inside: Sample) -> AdapterSource:
         from .learners import trained
 
         name = f"{inside.adapter}-near" if what == "near" else inside.adapter

@@ -41,7 +41,8 @@ def _row(entry: Listed) -> tuple[str, ...]:
     manifest = entry.manifest
     if manifest is None:
         reason = entry.error.message if entry.error else "it cannot be read"
-        return (entry.name, version, "-", "-", "-", "-", "-", entry.layer, f"unusable: {reason}")
+        remark = reason if entry.version is None else f"unusable: {reason}"
+        return (entry.name, version, "-", "-", "-", "-", "-", entry.layer, remark)
     ours, probe = scores(manifest)
     return (
         entry.name,

@@ -282,7 +282,10 @@ def wrap(encoder: torch.nn.Module, config: PeftConfig) -> PeftModel:
 
 
 def _check_targets(encoder: torch.nn.Module, config: PeftConfig) -> None:
-    """That a module of the base is meant by the targets; PEFT knows what its shorthands mean."""
+    """That each of the targets means a module of the base, as PEFT alone would not ask.
+
+    What PEFT's shorthands mean, it knows itself.
+    """
     targets = getattr(config, "target_modules", None)
     if not targets or targets == INCLUDE_LINEAR_LAYERS_SHORTHAND:
         return
@@ -292,26 +295,25 @@ def _check_targets(encoder: torch.nn.Module, config: PeftConfig) -> None:
         for name, module in encoder.named_modules()
         if isinstance(module, torch.nn.Linear)
     )
+    among = f"its linear layers are {', '.join(linear)}"
     if isinstance(targets, str):
         try:
             if any(re.fullmatch(targets, name) for name in names):
                 return
         except re.error:
             pass  # no module's name is matched by what is no pattern
-    elif any(f".{name}".endswith(f".{target}") for name in names for target in targets):
-        return
-    among = f"its linear layers are {', '.join(linear)}"
-    if isinstance(targets, str):
         raise RecipeError(
             f"no module of the base has a name that the pattern {targets!r} of "
             "peft.target_modules matches as a whole",
             f"for names give a list: --set 'peft.target_modules=[\"query\"]'; {among}",
         )
-    raise RecipeError(
-        f"the base has no module that is named {listed(map(repr, sorted(targets)))}, as "
-        "peft.target_modules says",
-        among,
-    )
+    absent = sorted(t for t in targets if not any(f".{n}".endswith(f".{t}") for n in names))
+    if absent:
+        raise RecipeError(
+            f"the base has no module that is named {listed(map(repr, absent))}, as "
+            "peft.target_modules says",
+            among,
+        )
 
 
 def set_dropout(encoder: torch.nn.Module, probability: float | None) -> None:

@@ -68,6 +68,11 @@ class Prepared:
     def scheme(self) -> LabelScheme:
         return self.dataset.scheme
 
+    @property
+    def seen(self) -> Mapping[str, Sequence[tuple[int, ...]]]:
+        """`rows` of the splits that choices may be made by."""
+        return {split: self.rows[split] for split in ("train", "val")}
+
     def examples(self, split: str) -> Sequence[Example]:
         """The examples on one side."""
         return getattr(self.splits, split)  # type: ignore[no-any-return]  # one of SPLITS

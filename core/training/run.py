@@ -3,47 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from transformers import set_seed
 
-from ..engine.encoder import building, load_encoder
-from ..errors import TrainingDiverged
 from ..examples import SPLITS
-from ..heads import Head
 from ..store.manifest import Manifest
 from ..store.names import check_name
-from . import adalora, starts
 from . import report as reports
 from .calibrate import ENOUGH
-from .checkpoints import checkpoints, log_directory
-from .frozen import Rows, above, fits, frozen_layers, frozen_states
+from .checkpoints import checkpoints
 from .judged import Judged, Scores, refitted, trained_along
-from .model import Classifier, peft_config, set_dropout, trainable_line, wrap
-from .prepare import Prepared, features, prepare, seconds_a_text
+from .model import trainable_line
+from .phases import Phases, count
+from .prepare import Prepared, prepare
 from .profiling import training_profile
 from .publishing import make_manifest, make_report, step_records, typical_text, write_files
 from .requests import TrainingRequest
 from .scope import fit_scope
 from .steps import fitted_steps
-from .token_bags import with_token_bag
-from .trainer import TrainingRows, check_trackers, fit
+from .trainer import check_trackers
 from .workshop import Progress, Quiet, Workshop
 
 if TYPE_CHECKING:
-    from peft import PeftConfig, PeftModel
-
     from ..scope import Scope
-
-STEP_COST = 4.0  # a training step's time over a frozen forward pass of the same texts, measured
-SEEN = ("train", "val")  # the splits that choices may be made by
 
 Watch = Callable[[int, int, Callable[[], Scores]], None]
 """Called after a step with (steps done, steps in all, what says how good it is by now)."""
@@ -110,10 +97,11 @@ def plan(request: TrainingRequest, workshop: Workshop) -> Plan:
     check_trackers(request.recipe)
     prepared = prepare(request, workshop)
     step_records(request, prepared.scheme, workshop.registry)
-    config = peft_config(request.recipe, prepared.pooling, prepared.base.record(), prepared.steps)
-    encoder = load_encoder(prepared.base, workshop.device)
-    seconds = _training_seconds(encoder, prepared, workshop)
-    model, _ = _peft_model(request, prepared, config, encoder, Quiet())
+    phases = Phases(request, prepared, workshop, Quiet())
+    config = phases.config()
+    encoder = phases.encoder()
+    seconds = phases.seconds(encoder)
+    model, _ = phases.peft_model(encoder, config)
     return Plan(
         prepared=prepared,
         sizes={split: len(prepared.rows[split]) for split in SPLITS},
@@ -138,32 +126,30 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
     workshop.listener.before_training(request.name, request.recipe)
     prepared = prepare(request, workshop)
     steps = step_records(request, prepared.scheme, workshop.registry)
-    config = peft_config(request.recipe, prepared.pooling, prepared.base.record(), prepared.steps)
+    phases = Phases(request, prepared, workshop, progress)
+    config = phases.config()
     with checkpoints(workshop.cache, request, prepared) as state:
         for note in prepared.notes:
             progress.say(note)
         progress.say("texts: " + ", ".join(f"{s} {len(prepared.rows[s])}" for s in SPLITS))
         laps = Laps()
         set_seed(request.recipe.seed)
-        encoder = load_encoder(prepared.base, workshop.device)
-        seconds = max(1, round(_training_seconds(encoder, prepared, workshop)))
-        note = "reading with the frozen base"
-        pools = _pools(encoder, prepared.rows, prepared, workshop, progress, note)
+        encoder = phases.encoder()
+        seconds = max(1, round(phases.seconds(encoder)))
+        pools = phases.frozen_pools(encoder, prepared.rows)
         probe = refitted(pools, prepared)
         laps.end("probe")
         profile = training_profile(encoder, prepared, workshop, progress)
-        model, taken = _peft_model(request, prepared, config, encoder, progress)
+        model, taken = phases.peft_model(encoder, config)
         progress.say(trainable_line(model))
-        progress.say(f"{_count(prepared.epochs, 'epoch')}, about {_count(seconds, 'second')}")
-        classifier = _classifier(model, prepared, request, probe.head, workshop)
+        progress.say(f"{count(prepared.epochs, 'epoch')}, about {count(seconds, 'second')}")
+        classifier = phases.classifier(model, probe.head)
         laps.end("start")
-        with _begun(model, prepared.rows, prepared, workshop, progress) as rows:
-            resumed = _train_steps(
-                classifier, rows, prepared, request, workshop, progress, state, taken
-            )
+        with phases.begun(model, prepared.rows) as rows:
+            resumed = phases.steps(classifier, rows, state, taken)
             laps.end("steps")
-            pools = _adapted_pools(classifier, rows, prepared, workshop, progress)
-        judged = _final_head(classifier, pools, prepared, request, progress)
+            pools = phases.adapted_pools(classifier, rows)
+        judged = phases.final_head(classifier, pools)
         laps.end("head")
         scope = _scope(judged, pools, prepared)
         report = make_report(request, prepared, judged.scores, probe.scores)
@@ -200,269 +186,26 @@ def rehearse(
     Test texts are not read.
 
     Args:
-        probe: `refitted` on the frozen base's states of `SEEN`.
+        probe: `refitted` on the frozen base's states of `prepared.seen`.
         state: the directory of this very training's checkpoints.
         watch: may end it by an exception.
     """
-    config = peft_config(request.recipe, prepared.pooling, prepared.base.record(), prepared.steps)
+    phases = Phases(request, prepared, workshop, progress)
+    config = phases.config()
     set_seed(request.recipe.seed)
-    encoder = load_encoder(prepared.base, workshop.device)
-    model, taken = _peft_model(request, prepared, config, encoder, progress)
-    classifier = _classifier(model, prepared, request, probe.head, workshop)
+    model, taken = phases.peft_model(phases.encoder(), config)
+    classifier = phases.classifier(model, probe.head)
+    silent = replace(phases, progress=Quiet())
 
-    with _begun(model, _seen(prepared), prepared, workshop, progress) as rows:
+    with phases.begun(model, prepared.seen) as rows:
 
         def by_now() -> Scores:
-            val = {"val": rows["val"]}
-            pools = _pools(classifier.encoder, val, prepared, workshop, Quiet(), "")
-            _check_finite(pools)
+            pools = silent.adapted_pools(classifier, {"val": rows["val"]})
             return trained_along(classifier, pools, prepared).scores
 
-        _train_steps(
-            classifier,
-            rows,
-            prepared,
-            request,
-            workshop,
-            progress,
-            state,
-            taken,
-            lambda done, total: watch(done, total, by_now),
-        )
-        pools = _adapted_pools(classifier, rows, prepared, workshop, progress)
-    return _final_head(classifier, pools, prepared, request, progress)
-
-
-def _seen(prepared: Prepared) -> Mapping[str, Sequence[tuple[int, ...]]]:
-    return {split: prepared.rows[split] for split in SEEN}
-
-
-def frozen_pools(prepared: Prepared, workshop: Workshop, progress: Progress) -> dict[str, Any]:
-    """The frozen base's states ``(texts, hidden)`` of `SEEN`."""
-    encoder = load_encoder(prepared.base, workshop.device)
-    note = "reading with the frozen base"
-    return _pools(encoder, _seen(prepared), prepared, workshop, progress, note)
-
-
-def _training_seconds(encoder: Any, prepared: Prepared, workshop: Workshop) -> float:
-    """Estimated time of the training steps."""
-    texts = len(prepared.rows["train"]) * prepared.epochs
-    return STEP_COST * texts * seconds_a_text(encoder, prepared, workshop)
-
-
-@contextmanager
-def _begun(
-    model: PeftModel,
-    tokens: Mapping[str, Sequence[tuple[int, ...]]],
-    prepared: Prepared,
-    workshop: Workshop,
-    progress: Progress,
-) -> Iterator[Mapping[str, Rows]]:
-    """What the model is fed within the block, by split.
-
-    Tokens, or where its lowest layers are frozen and there is room, what those make of them.
-    """
-    layers = frozen_layers(model)
-    if not layers or not fits(tokens, prepared.base.hidden_size):
-        yield tokens
-        return
-    note = f"running {_count(layers, 'frozen layer')} once"
-    states = {
-        split: frozen_states(
-            model, layers, rows, prepared.base.pad_id, workshop, _ticking(progress, note, split)
-        )
-        for split, rows in tokens.items()
-    }
-    with above(model, layers):
-        yield states
-
-
-def _ticking(progress: Progress, note: str, split: str) -> Callable[[int, int], None]:
-    return lambda done, total: progress.advance(done, total, f"{note} ({split})")
-
-
-def _pools(
-    encoder: Any,
-    rows: Mapping[str, Rows],
-    prepared: Prepared,
-    workshop: Workshop,
-    progress: Progress,
-    note: str,
-) -> dict[str, Any]:
-    return {
-        split: features(
-            encoder,
-            rows[split],
-            prepared.pooling,
-            prepared.base.pad_id,
-            workshop,
-            _ticking(progress, note, split),
-        )
-        for split in rows
-    }
-
-
-def _check_finite(pools: Mapping[str, Any]) -> None:
-    if not all(np.isfinite(pool).all() for pool in pools.values()):
-        raise TrainingDiverged(
-            "training ran away: the adapted encoder gives no numbers any more",
-            "lower learning_rate",
-        )
-
-
-def _peft_model(
-    request: TrainingRequest,
-    prepared: Prepared,
-    config: PeftConfig,
-    encoder: torch.nn.Module,
-    progress: Progress,
-) -> tuple[PeftModel, starts.Taken | None]:
-    """The encoder with an adapter that is ready to be trained, and what that took out of it."""
-    set_dropout(encoder, request.recipe.base_dropout)
-    with building():
-        model = wrap(encoder, config)
-    taken = starts.begin(
-        model,
-        prepared.rows["train"],
-        pad_id=prepared.base.pad_id,
-        seed=request.recipe.seed,
-        tick=lambda done, total: progress.advance(done, total, "looking for where EVA starts"),
-    )
-    return model, taken
-
-
-def _classifier(
-    model: PeftModel,
-    prepared: Prepared,
-    request: TrainingRequest,
-    probe: Head,
-    workshop: Workshop,
-) -> Classifier:
-    """The network, its head starting where the probe ended unless the recipe keeps the head."""
-    recipe, scheme = request.recipe, prepared.scheme
-    head = torch.nn.Linear(prepared.base.hidden_size, len(scheme.classes))
-    if recipe.head != "trained":
-        with torch.no_grad():
-            head.weight.copy_(torch.from_numpy(probe.weight))
-            head.bias.copy_(torch.from_numpy(probe.bias))
-    return Classifier(
-        model,
-        head,
-        prepared.pooling,
-        multi=scheme.kind == "multi",
-        class_weights=_class_weights(prepared) if prepared.balanced else None,
-        label_smoothing=recipe.label_smoothing,
-        contrastive=recipe.contrastive_share,
-        temperature=recipe.contrastive_temperature,
-        regulariser=(
-            partial(adalora.orthogonality, model) if recipe.peft_method == adalora.METHOD else None
-        ),
-    ).to(workshop.device)
-
-
-def _class_weights(prepared: Prepared) -> torch.Tensor:
-    """Inverse frequency, mean 1 over texts; for multi-label, negatives over positives."""
-    wanted = prepared.wanted["train"]
-    if prepared.scheme.kind == "multi":
-        positive = wanted.sum(axis=0)
-        negative = np.maximum(len(wanted) - positive, 1)  # a label of every text still counts
-        return torch.tensor(negative / positive, dtype=torch.float32)
-    counts = np.bincount(wanted, minlength=len(prepared.scheme.classes))
-    return torch.tensor(len(wanted) / (len(counts) * counts), dtype=torch.float32)
-
-
-def _train_steps(
-    classifier: Classifier,
-    rows: Mapping[str, Rows],
-    prepared: Prepared,
-    request: TrainingRequest,
-    workshop: Workshop,
-    progress: Progress,
-    state: Path,
-    taken: starts.Taken | None,
-    watch: Callable[[int, int], None] | None = None,
-) -> bool:
-    recipe = request.recipe
-    logs = log_directory(workshop.cache, request.name) if recipe.report_to else None
-    if logs:
-        progress.say(f"logs of {', '.join(recipe.report_to)}: {logs}")
-    start = time.perf_counter()
-
-    def tick(done: int, total: int, loss: float | None) -> None:
-        progress.advance(done, total, "training" if loss is None else f"training, loss {loss:.3f}")
-        if watch:
-            watch(done, total)
-
-    classifier.train()
-    resumed = fit(
-        classifier,
-        TrainingRows(rows["train"], prepared.wanted["train"]),
-        recipe,
-        prepared.epochs,
-        prepared.batch_size,
-        pad_id=prepared.base.pad_id,
-        device=workshop.device,
-        directory=state,
-        logs=logs,
-        tick=tick,
-        say=progress.say,
-        beside=taken,
-    )
-    seconds = time.perf_counter() - start
-    how = "went on from a checkpoint and trained" if resumed else "trained"
-    progress.say(f"{how} {_count(prepared.epochs, 'epoch')} in {seconds:.0f} s")
-    return resumed
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
-
-
-def _adapted_pools(
-    classifier: Classifier,
-    rows: Mapping[str, Rows],
-    prepared: Prepared,
-    workshop: Workshop,
-    progress: Progress,
-) -> dict[str, Any]:
-    classifier.eval()
-    note = "reading with the adapter"
-    pools = _pools(classifier.encoder, rows, prepared, workshop, progress, note)
-    _check_finite(pools)
-    return pools
-
-
-def _final_head(
-    classifier: Classifier,
-    pools: dict[str, Any],
-    prepared: Prepared,
-    request: TrainingRequest,
-    progress: Progress,
-) -> Judged:
-    judged = _linear_head(classifier, pools, prepared, request, progress)
-    with_bag = with_token_bag(judged, prepared, request.recipe)
-    if with_bag.bag is not None:
-        progress.say(f"{_count(len(with_bag.bag.tokens), 'token')} count by themselves too")
-    return with_bag
-
-
-def _linear_head(
-    classifier: Classifier,
-    pools: dict[str, Any],
-    prepared: Prepared,
-    request: TrainingRequest,
-    progress: Progress,
-) -> Judged:
-    if request.recipe.head == "trained":
-        return trained_along(classifier, pools, prepared)
-    fresh = refitted(pools, prepared)
-    if request.recipe.head == "refit" or len(pools["val"]) < ENOUGH:
-        return fresh
-    along = trained_along(classifier, pools, prepared)
-    if along.scores.validation_loss(prepared) < fresh.scores.validation_loss(prepared):
-        progress.say("validation keeps the head that was trained along")
-        return along
-    return fresh
+        phases.steps(classifier, rows, state, taken, lambda done, total: watch(done, total, by_now))
+        pools = phases.adapted_pools(classifier, rows)
+    return phases.final_head(classifier, pools)
 
 
 def _scope(judged: Judged, pools: Mapping[str, Any], prepared: Prepared) -> Scope | None:
@@ -493,6 +236,6 @@ def _fit_steps(
         manifest, workshop.registry, prepared.splits.val, logits, pooled, scope
     )
     if scope is None:
-        texts = _count(len(pooled), "validation text")
+        texts = count(len(pooled), "validation text")
         notes.insert(0, f"{texts} cannot say how far is out of scope: {ENOUGH} are needed")
     return replace(manifest, postprocess=steps), notes

@@ -21,9 +21,10 @@ from ..store.names import check_name
 from .checkpoints import checkpoints, library_versions
 from .judged import refitted
 from .model import peft_config
+from .phases import Phases
 from .prepare import Prepared, again, prepare, reading
 from .recipe import Recipe
-from .run import frozen_pools, rehearse
+from .run import rehearse
 from .space import Choice, Space, default_space, own_settings, read_space, with_settings
 from .trainer import check_trackers
 from .workshop import Progress, Workshop
@@ -195,7 +196,8 @@ class _Ground:
     def probe(self, recipe: Recipe) -> Judged:
         prepared, key = self.prepared(recipe), reading(recipe)
         if key not in self._pools:
-            self._pools[key] = frozen_pools(prepared, self.workshop, self.progress)
+            phases = Phases(self.request, prepared, self.workshop, self.progress)
+            self._pools[key] = phases.frozen_pools(phases.encoder(), prepared.seen)
         both = (*key, prepared.balanced)
         if both not in self._probes:
             self._probes[both] = refitted(self._pools[key], prepared)

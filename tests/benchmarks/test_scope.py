@@ -94,7 +94,7 @@ def test_scores_of_the_split_that_was_asked_for_have_intervals(
         domain=domains,
         base=str(tiny_base),
         recipe=["epochs=1"],
-        near=split == "test",
+        kind=None if split == "test" else ["far"],
         split=split,
         json_file=target,
         threads=1,

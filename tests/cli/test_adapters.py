@@ -148,6 +148,9 @@ def test_show_of_an_adapter_without_a_current_version_lists_its_versions_and_how
     assert (found["name"], found["current"]) == ("trial", None)
     assert [each["manifest"]["version"] for each in found["versions"]] == [1, 2]
     assert "1, 2 (none is current)" in answer(*line[:-1], "trial@1")
+    listed = answer("--store", store.root, "adapters", "list")
+    assert "no version of trial is current" in listed
+    assert "unusable" not in listed
     answer("--store", store.root, "adapters", "promote", "trial@2")
     assert "1, 2 (current)" in answer(*line)
 

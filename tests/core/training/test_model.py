@@ -457,6 +457,7 @@ def test_a_value_that_a_peft_setting_cannot_have_is_told_by_what_it_may_be(
     ("targets", "says", "hint"),
     [
         (["nothing"], "no module that is named 'nothing'", "query, key, value, dense"),
+        (["query", "valeu"], "no module that is named 'valeu'", "query, key, value, dense"),
         ("query", "the pattern 'query'", """'peft.target_modules=["query"]'"""),
         ("(", "the pattern '('", "query, key, value, dense"),
     ],
