@@ -226,7 +226,7 @@ class UsedRows(torch.nn.Module):
 
 
 def full(task: Task, rate: float) -> Learnt:
-    """Full fine-tuning of the same base by the plain Trainer: dynamic padding, the same pooling."""
+    """Full fine-tuning of the same base by the plain Trainer, texts of like length together."""
     began = time.perf_counter()
     prepared, workshop = task.prepared(label_texts=False)
     set_seed(task.sample.seed)
@@ -243,6 +243,7 @@ def full(task: Task, rate: float) -> Learnt:
         epochs=FULL_EPOCHS["many" if per_class >= MANY else "few"],
         rate=rate,
         seed=task.sample.seed,
+        sampling="group_by_length",
     )
     return Learnt(prepared, model.scores(prepared, workshop), time.perf_counter() - began)
 
@@ -298,14 +299,18 @@ def fit_plainly(
     rate: float,
     seed: int,
     batch_size: int = 32,
+    sampling: str = "random",
 ) -> None:
-    """transformers' Trainer as its users have it: texts in any order, each batch padded to its
-    longest."""
+    """transformers' Trainer as its users have it: each batch padded to its longest text.
 
-    def collate(picks: Sequence[int]) -> dict[str, torch.Tensor]:
-        rows = [prepared.rows["train"][i] for i in picks]
+    Args:
+        sampling: the Trainer's ``train_sampling_strategy``.
+    """
+
+    def collate(texts: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        rows = [text["input_ids"] for text in texts]
         ids, mask = pad(rows, prepared.base.pad_id, torch.device("cpu"))
-        labels = torch.tensor(prepared.wanted["train"][list(picks)])
+        labels = torch.tensor(np.array([text["labels"] for text in texts]))
         return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
     arguments = TrainingArguments(
@@ -322,13 +327,15 @@ def fit_plainly(
         report_to="none",
         disable_tqdm=True,
         remove_unused_columns=False,
+        train_sampling_strategy=sampling,
     )
+    texts = zip(prepared.rows["train"], prepared.wanted["train"], strict=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         Trainer(
             model=model,
             args=arguments,
-            train_dataset=range(len(prepared.rows["train"])),
+            train_dataset=[{"input_ids": row, "labels": wanted} for row, wanted in texts],
             data_collator=collate,
         ).train()
 
