@@ -75,10 +75,17 @@ class Sample:
 
 
 def read(data: Path, name: str) -> dict[str, list[Row]]:
-    """The rows of a set by split."""
+    """The rows of a set by split.
+
+    Raises:
+        typer.BadParameter: the folder has no such set.
+    """
+    path = data / f"{name}.jsonl"
+    if not path.is_file():
+        raise typer.BadParameter(f"there is no {path}; a set is called folder/file")
     called = SPLITS.get(name.split("/")[0], SPLITS[""])
     found: dict[str, list[Row]] = defaultdict(list)
-    with (data / f"{name}.jsonl").open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8") as lines:
         for line in lines:
             row = json.loads(line)
             found[called.get(row["split"], row["split"])].append(row)

@@ -173,6 +173,11 @@ def test_few_examples_a_class_are_refused_where_they_cannot_be_drawn(data: Path)
         sample(data, "xsid/xsid", 3)
 
 
+def test_a_set_that_is_not_in_the_folder_is_named(data: Path) -> None:
+    with pytest.raises(typer.BadParameter, match=r"there is no .*it_tickets\.jsonl"):
+        sample(data, "it_tickets")
+
+
 def test_of_two_results_for_one_place_the_later_stands() -> None:
     printed = io.StringIO()
     Console(width=120, file=printed).print(*tables([run(0.8), run(0.6)]))
