@@ -68,9 +68,9 @@ class Settings(BaseSettings):
         peft_resident: adapters that one PEFT model holds before the least recently used goes.
         resident_bases: base models held in memory.
         numpy_tokens: tokens that a process is answered by NumPy before it imports torch; 0: none.
-        route_reject: the share of an adapter's own training texts that ``--adapter auto`` would
-            take for strangers to it; a text that is as far from them goes to no adapter. 0: every
-            text goes to the nearest.
+        route_reject: the share of training texts, half by the adapter's own and half by all
+            adapters', that ``--adapter auto`` would take for strangers to theirs; a text that is
+            as far goes to no adapter. 0: every text goes to the nearest.
         plugins_dir: directory of single-file plugins and domain folders.
         load_plugins: allow-list of plugin names, comma-separated; not set: all. Built-ins always
             load.

@@ -52,10 +52,10 @@ def main(
     with open_platform() as platform:
         for name, dataset, features in frozen_domains(platform, data, domain, "train", base):
             examples = dataset.examples
-            folds = deal(examples)
             draws = []
             for seed in range(seeds):
                 spoiled, wrong = spoil(examples, dataset.scheme.classes, share, seed)
+                folds = deal(spoiled)
                 found, _ = contradicted(spoiled, dataset.scheme, features, folds, lambda *_: None)
                 draws.append({"wrong": len(wrong), **figures(found, wrong)})
             measured.append({"domain": name, "texts": len(examples), **summary(draws)})

@@ -13,6 +13,7 @@ import json
 import tempfile
 import time
 import warnings
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,6 +26,7 @@ from .sets import Sample, few, read
 Object = dict[str, Any]
 
 FILE = Path("benchmarks/results/methods.json")
+SETTINGS = ("base", "domain", "shots")
 RATES = (1e-3, 1e-2)
 OWN_RATES: Mapping[str, Sequence[float]] = {
     "FOURIERFT": (1e-2, 1e-1),
@@ -68,7 +70,7 @@ def main(
 ) -> None:
     """Train every PEFT method on few examples a class and say how good and how large it is."""
     if show is not None:
-        typer.echo(table(_read(show)))
+        typer.echo(tables(_read(show)))
         return
     if data is None:
         raise typer.BadParameter("the folder of data sets is missing")
@@ -76,7 +78,7 @@ def main(
     warnings.simplefilter("ignore")  # PEFT's, one by one in the tests
     from adapter_platform.plugins import open_platform
 
-    settings = {"base": base, "domain": domain, "shots": shots}
+    settings = dict(zip(SETTINGS, (base, domain, shots), strict=True))
     found = _read(json_file)
     done = {(r["method"], r["learning_rate"]) for r in found if settings.items() <= r.items()}
     with tempfile.TemporaryDirectory() as scratch:
@@ -91,7 +93,7 @@ def main(
                     found.append(row)
                     _write(json_file, found)
                     typer.echo(json.dumps(row), err=True)
-    typer.echo(table(found))
+    typer.echo(tables(found))
 
 
 def methods() -> list[str]:
@@ -142,10 +144,19 @@ def measured(platform: Any, method: str, rate: float, files: Mapping[str, str]) 
     }
 
 
+def tables(found: Sequence[Object]) -> str:
+    """A table for each base, domain and number of examples."""
+    by_settings: dict[tuple[Any, ...], list[Object]] = defaultdict(list)
+    for row in found:
+        by_settings[tuple(row[key] for key in SETTINGS)].append(row)
+    return "\n\n".join(map(table, by_settings.values())) or table([])
+
+
 def table(found: Sequence[Object]) -> str:
     """A line a method by name, at the learning rate that validation chose, with 95 % of chance.
 
-    After them what cannot be trained, and why, and what has not been measured.
+    All are of one base, domain and number of examples. After them what cannot be
+    trained, and why, and what has not been measured.
     """
     from adapter_platform.core.engine.peft_groups import IMPOSSIBLE
 
@@ -204,8 +215,11 @@ def _read(path: Path) -> list[Object]:
 
 
 def _write(path: Path, rows: Sequence[Object]) -> None:
+    """In the place of what was kept, at once: a run that is killed loses no training."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    fresh.replace(path)
 
 
 if __name__ == "__main__":

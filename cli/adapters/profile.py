@@ -35,7 +35,8 @@ def profile(
                 base=base,
                 progress=progress,
             )
-        current = platform.store.current(manifest.name) == manifest.version
+        store, name = platform.store, manifest.name
+        current = store.has_current(name) and store.current(name) == manifest.version
     published = manifest.version != before.version
     if json:
         output.json_document(

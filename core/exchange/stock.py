@@ -37,6 +37,7 @@ MODULE = re.compile(
     r"(?:attention\.(?:self|output)\.\w+|intermediate\.dense|output\.\w+))(?=\.)"
 )
 PATTERNS = ("rank_pattern", "alpha_pattern")
+SELECTORS = ("target_modules", "exclude_modules", "feedforward_modules", "layers_pattern")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ def read_stock(directory: Path) -> StockFolder:
         )
     if not isinstance(config, dict) or not isinstance(config.get("peft_type"), str):
         raise AdapterCorrupt(f"{directory / ADAPTER_CONFIG} names no PEFT method")
+    _check_types(directory / ADAPTER_CONFIG, config)
     _check_config(directory, config)
     tensors = _read_tensors(directory)
     head = {m[1]: tensors[name] for name in tensors if (m := _head_key(name))}
@@ -190,6 +192,26 @@ def _feedforward(
     else:
         chosen = [m for m in modules if any((old + m).endswith(name) for name in given)]
     return [new + module for module in chosen]
+
+
+def _check_types(path: Path, config: Mapping[str, Any]) -> None:
+    """That what is read here of a PEFT configuration is what PEFT writes there."""
+    for key in (*SELECTORS, "modules_to_save"):
+        value = config.get(key)
+        names = [value] if isinstance(value, str) and key in SELECTORS else value or []
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise AdapterCorrupt(f"{path}: {key} holds no names of modules")
+    for key in PATTERNS:
+        patterns = config.get(key) or {}
+        if not isinstance(patterns, dict):
+            raise AdapterCorrupt(f"{path}: {key} is not a table")
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise AdapterCorrupt(
+                    f"{path}: {key} has no pattern {pattern!r}: {error}"
+                ) from error
 
 
 def _check_config(directory: Path, config: Mapping[str, Any]) -> None:

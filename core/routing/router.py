@@ -107,9 +107,9 @@ class Router:
     """Finds adapters by text among candidates. Thread-safe; a fork may go on using it.
 
     Args:
-        reject: the share of an adapter's own training texts that are too far from the others of
-            them to be taken for its own; a text as far belongs to no adapter. 0: every text
-            belongs to the nearest.
+        reject: the share of training texts that are too far from the others of their adapter to
+            be taken for its own, the adapter's own and all adapters' counting half each; a text
+            as far belongs to no adapter. 0: every text belongs to the nearest.
     """
 
     def __init__(self, pool: BasePool, reject: float) -> None:

@@ -73,11 +73,12 @@ def add_profile(
         _profile(encoder, rows, labels, base, workshop, progress).save(staged)
         if manifest.files.get(FILE) == sha256(staged / FILE):
             return manifest
-        for name in manifest.files:
-            if name != FILE:
-                (staged / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source.path / name, staged / name)
-        promote = manifest.version == store.current(manifest.name)
+        for file in manifest.files:
+            if file != FILE:
+                (staged / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source.path / file, staged / file)
+        name = manifest.name
+        promote = store.has_current(name) and store.current(name) == manifest.version
         published = store.publish(staged, replace(manifest, created=""), promote=promote)
     workshop.listener.after_adapter_published(published)
     return published

@@ -11,7 +11,7 @@ import pytest
 from adapter_platform.core.store.manifest import BaseRecord
 from adapter_platform.core.training.model import peft_config
 from adapter_platform.core.training.recipe import make_recipe
-from benchmarks.quality.methods import LEFT_OUT, STARTS, drawn, methods, recipe_of, table
+from benchmarks.quality.methods import LEFT_OUT, STARTS, drawn, methods, recipe_of, table, tables
 
 
 def row(method: str, rate: float, val: float, test: float, **more: Any) -> dict[str, Any]:
@@ -52,6 +52,12 @@ def test_validation_chooses_among_learning_rates_and_methods_are_in_order_of_nam
     assert "XLORA: not supported: it needs other adapters to mix" in lines
     assert lines[5:-2] == sorted(lines[5:-2])
     assert "clinc150/banking on minilm, 10 examples a class" in lines[-1]
+
+
+def test_what_was_measured_otherwise_has_a_table_of_its_own() -> None:
+    small, large = row("LORA", 1e-3, 0.8, 0.8), row("LORA", 1e-3, 0.9, 0.95)
+    shown = tables([small, {**large, "base": "multilingual"}])
+    assert shown == f"{table([small])}\n\n{table([{**large, 'base': 'multilingual'}])}"
 
 
 def test_every_method_that_can_train_an_encoder_is_measured() -> None:

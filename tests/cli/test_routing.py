@@ -74,6 +74,17 @@ def test_a_profile_is_the_next_version_and_answers_stay_as_they_are(
     assert older == {"adapter": "desk@4", "published": True, "current": False}
 
 
+def test_a_version_of_an_adapter_that_has_no_current_one_gets_a_profile(
+    run: Run, as_json: Json, store_dir: Path, tmp_path: Path
+) -> None:
+    (store_dir / "desk" / "current").unlink()
+    data = write_csv(tmp_path / "desk.csv", "desk")
+    made = as_json("adapters", "profile", "desk@1", "--data", data, "--json")
+    assert made == {"adapter": "desk@3", "published": True, "current": False}
+    again = as_json("adapters", "profile", "desk@3", "--data", data, "--json")
+    assert again == {"adapter": "desk@3", "published": False, "current": False}
+
+
 def test_data_without_training_texts_make_no_profile_and_it_is_said_how_they_would(
     run: Run, store_dir: Path, tmp_path: Path
 ) -> None:

@@ -112,6 +112,7 @@ def test_too_little_to_judge_by_is_refused(labels: list[tuple[str, ...]], kind: 
         contradicted(examples, scheme, points_of(labels), deal(examples), silent)
 
 
+@pytest.mark.filterwarnings("error")
 def test_a_label_of_every_text_is_no_error() -> None:
     labels = [("a", "b"), ("a",)] * 20
     examples = examples_of(labels)
