@@ -18,7 +18,7 @@ demo: $(VENV)/installed
 	$(PLATFORM) classify --adapter data_eng "How do I deduplicate a table?"
 
 test: $(VENV)/installed
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 # Linters that follow imports see a namespace package only where it lies in one directory, as an
 # ordinary install has it.

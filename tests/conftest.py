@@ -27,6 +27,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 pytest_plugins = ["adapter_platform.plugins.testing"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest first, so that no worker is left alone with it at the end."""
+    items.sort(key=lambda item: "starters" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def embedded_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache that the tests on the embedded base share, so that it is built once."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 SUPPORT = Path(__file__).parents[2] / "plugins" / "domains" / "support" / "train.csv"
-CLASSES, EACH, TESTED = 7, 16, 60
+CLASSES, EACH, TESTED = 7, 16, 30
 
 
 def platform(*arguments: object, threads: int = 1, **environment: str) -> str:
@@ -50,7 +50,7 @@ def test_a_file_of_seven_classes_makes_an_adapter_that_is_no_worse_than_its_prob
 ) -> None:
     cache = {"PLATFORM_CACHE": str(embedded_cache)}
     data = [part for split, path in intents.items() for part in ("--data", f"{split}={path}")]
-    line = ("adapters", "train", "intents", *data, "--set", "epochs=5", "--json")
+    line = ("adapters", "train", "intents", *data, "--set", "epochs=4", "--json")
     trained: dict[str, Any] = json.loads(platform(*line, **cache))
     assert len(trained["manifest"]["scheme"]["labels"]) == CLASSES
     assert trained["promoted"]

@@ -18,7 +18,7 @@ from adapter_platform.core.store.store import Store
 from .conftest import TOPICS, WriteTexts
 
 SCRIPT = Path(__file__).with_name("killed.py")
-TIMED, PUBLISHING = 14, 6  # kills by time, and inside publishing
+TIMED, PUBLISHING = 9, 6  # kills by time, and inside publishing
 KILLED, DONE = -9, 0
 
 
