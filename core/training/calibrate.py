@@ -8,14 +8,13 @@ import numpy as np
 
 from ..store.manifest import Calibration
 from .evaluate import f1_scores
-from .linear import fit_temperature
+from .linear import ENOUGH, fit_temperature
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..labels import LabelScheme
 
-ENOUGH = 30  # validation texts below which a fitted figure would be noise
 ENOUGH_POSITIVES = 25  # for a threshold of a label's own
 GRID = np.round(np.arange(0.10, 0.91, 0.05), 2)
 

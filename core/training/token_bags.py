@@ -9,9 +9,8 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from ..token_bag import TokenBag
-from .calibrate import ENOUGH
 from .judged import Judged, Scores
-from .linear import fit_temperature, fit_tfidf, log_losses
+from .linear import ENOUGH, fit_temperature, fit_tfidf, log_losses
 from .recipe import MANY
 
 if TYPE_CHECKING:

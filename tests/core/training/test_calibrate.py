@@ -9,8 +9,8 @@ import pytest
 
 from adapter_platform.core.labels import LabelScheme
 from adapter_platform.core.store.manifest import Calibration
-from adapter_platform.core.training.calibrate import ENOUGH, ENOUGH_POSITIVES, GRID, calibrate
-from adapter_platform.core.training.linear import log_loss
+from adapter_platform.core.training.calibrate import ENOUGH_POSITIVES, GRID, calibrate
+from adapter_platform.core.training.linear import ENOUGH, log_loss
 
 
 def answers(texts: int, classes: int, seed: int = 0) -> tuple[Any, Any]:
