@@ -23,6 +23,10 @@ FIXED: Mapping[str, str] = {
     "seed": "the seed that chance favoured is no better than another; a search keeps its own",
     "base": "a search is of one base; search once for each with --base",
     "report_to": "it changes nothing that is trained",
+    **dict.fromkeys(
+        ("long_text", "stride", "abstain"),
+        "trials are judged by the first window of a text, before any step, so it changes none",
+    ),
 }
 """Settings that cannot be searched, and why."""
 KEYS = ("low", "high", "log", "choices")
@@ -163,8 +167,9 @@ def _values(name: str, table: Any, recipe: Recipe) -> Values:
     found = _choice(name, table) if "choices" in table else _between(name, table)
     for value in found.ends:
         taken = with_settings(recipe, {name: value})
-        if isinstance(found, Between) and not inner and isinstance(getattr(taken, setting), int):
-            found = Between(int(found.low), int(found.high), found.log)
+        if isinstance(found, Between) and not inner:
+            kind = float if isinstance(getattr(taken, setting), float) else int
+            found = Between(kind(found.low), kind(found.high), found.log)
     return found
 
 
