@@ -75,14 +75,11 @@ Space = Mapping[str, Values]
 
 def with_settings(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
     """The recipe with other values, by names as in a space. Raises `RecipeError`."""
-    nested: dict[str, Any] = {}
+    changed = recipe.model_dump()
     for name, value in settings.items():
         key, _, inner = name.partition(".")
-        if inner:
-            nested.setdefault(key, {})[inner] = value
-        else:
-            nested[key] = value
-    return make_recipe(recipe.model_dump(), nested)
+        changed[key] = {**changed[key], inner: value} if inner else value
+    return make_recipe(changed)
 
 
 def default_space(recipe: Recipe, prepared: Prepared) -> Space:
