@@ -40,7 +40,8 @@ class Evaluation(TypedDict):
         n: how many texts.
         primary: the metric that decides.
         intervals: 95 % intervals of the metrics, and of ``brier``, ``aurc`` and
-            ``coverage_at_limit``: Wilson's of accuracy, by the bootstrap of all others.
+            ``coverage_at_limit``: Wilson's of accuracy and coarse accuracy, by the bootstrap of
+            all others.
         slices: metrics by column and value, and by text length and script.
         mistakes: the most confident first.
         confusion: cells of the confusion matrix, in scheme order; not for multi-label.

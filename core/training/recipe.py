@@ -77,7 +77,7 @@ class Recipe(BaseModel):
         learning_rate: the highest one, reached after the warm-up; it falls to 0 along a straight
             line. Methods other than LoRA may want another one by magnitudes.
         epochs: passes over the training texts; ``auto`` takes 40 where a class has fewer than 5 of
-            them on average, else 36 / sqrt(texts a class), between 3 and 20.
+            them on average, else 36 / sqrt(texts a class), 3 at least.
         batch_size: examples a step; ``auto`` takes 32, or 16 from 144 training texts a class on.
         warmup: share of steps during which the learning rate rises.
         weight_decay: AdamW's.
@@ -85,7 +85,8 @@ class Recipe(BaseModel):
         label_smoothing: share of a text's target that is spread evenly: over all classes, or in
             multi-label schemes over yes and no.
         class_weights: ``balanced`` weighs a class by the inverse of its frequency; ``auto`` does so
-            where the largest class has more than three times the examples of the smallest.
+            where the largest class has more than three times the examples of the smallest, never in
+            multi-label schemes.
         label_texts: whether labels' names for people, aliases and descriptions count as training
             examples of theirs; of a label that has none of these, the words of its name
             (``set_alarm``), unless it is a code (``c1``).
@@ -93,10 +94,12 @@ class Recipe(BaseModel):
         head: ``refit`` starts where the probe ended and is fitted anew by logistic regression on
             the adapted features at the end; ``trained`` starts at random and keeps what was
             trained along; ``auto`` starts as ``refit`` and ends with the one of the two that has
-            the less log loss on validation, once calibrated.
+            the less log loss on validation, once calibrated, or as ``refit`` where there are fewer
+            than 30 validation texts.
         token_bag: whether the head also counts a text's tokens by themselves (`core.token_bag`).
-            ``auto`` tries it where a class has 144 training texts or more, and keeps it where the
-            log loss on validation falls by more than its standard error; ``always``, ``never``.
+            ``auto`` tries it where a class has 144 training texts or more and there are 30
+            validation texts, and keeps it where the log loss on them falls by more than its
+            standard error; ``always``, ``never``.
         max_length: tokens that the adapter reads at once, special tokens included; fewer where the
             base's positions, less a prompt method's virtual tokens, are fewer.
         long_text: ``truncate`` reads the beginning of a longer text; ``windows`` reads all of it in
@@ -160,7 +163,7 @@ class Recipe(BaseModel):
             return self.epochs
         if texts < FEW * classes:
             return EPOCHS_OF_FEW
-        return max(3, min(20, round(36 / math.sqrt(texts / classes))))
+        return max(3, round(36 / math.sqrt(texts / classes)))
 
     def batch_for(self, texts: int, classes: int) -> int:
         """Examples a step that are meant for so many training texts."""

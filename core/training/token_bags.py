@@ -32,9 +32,9 @@ SURE = 1.0  # standard errors by which validation's log loss has to fall
 def with_token_bag(judged: Judged, prepared: Prepared, recipe: Recipe) -> Judged:
     """The same, or with a bag and a head that make room for each other.
 
-    ``auto`` fits one where a class has `MANY` training texts, and keeps it where the log loss on
-    validation falls by more than `SURE` of its standard errors; ``always`` keeps it anyway, with
-    the share that validation likes best.
+    ``auto`` fits one where a class has `MANY` training texts and there are `ENOUGH` validation
+    texts, and keeps it where the log loss on them falls by more than `SURE` of its standard errors;
+    ``always`` keeps it anyway, with the share that validation likes best.
     """
     texts, classes = len(prepared.rows["train"]), len(prepared.scheme.classes)
     enough = len(prepared.rows["val"]) >= ENOUGH
