@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import RecipeError, TrainingDiverged, TrainingError
+from ..errors import RecipeError, TrainingDiverged, TrainingError, UsageError
 from ..store.names import check_name
 from .checkpoints import checkpoints, library_versions
 from .judged import refitted
@@ -113,7 +113,10 @@ def tune(
 
     Raises:
         PlatformError: data, recipe or space are not fit, or no trial could be trained.
+        UsageError: no trial is asked for.
     """
+    if trials < 1:
+        raise UsageError(f"a search has 1 trial at least, not {trials}")
     optuna = _optuna()
     check_name(request.name)
     check_trackers(request.recipe)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from adapter_platform.core.errors import RecipeError, TrainingError
+from adapter_platform.core.errors import RecipeError, TrainingError, UsageError
 from adapter_platform.core.training import prepare as preparing
 from adapter_platform.core.training.run import train
 from adapter_platform.core.training.tuning import Search, tune
@@ -241,6 +241,11 @@ def test_a_setting_that_the_peft_method_does_not_have_is_refused_before_any_tria
     with pytest.raises(RecipeError, match="'rr'"):
         tune(ask(), workshop, said, space=path)
     assert said.notes == []
+
+
+def test_a_search_without_any_trial_is_refused(ask: MakeRequest, workshop: Workshop) -> None:
+    with pytest.raises(UsageError, match="1 trial at least, not 0"):
+        tune(ask(), workshop, Quiet(), trials=0)
 
 
 def test_data_without_validation_texts_cannot_be_searched_on(
