@@ -297,7 +297,7 @@ def test_after_the_time_is_over_no_trial_begins(
     said = Said()
     search = tune(ask(), workshop, said, trials=5, timeout=0, space=rates)
     assert len(search.trials) == 1
-    assert "the time is over: 1 trial of 5 are done" in said.lines
+    assert "the time is over: 1 of 5 trials are done" in said.lines
 
 
 def test_a_trial_that_was_stopped_is_tried_again_and_goes_on_from_its_checkpoint(
