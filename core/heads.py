@@ -56,20 +56,21 @@ class Head:
 
     @classmethod
     def load(cls, directory: Path) -> Head:
-        """Reads the two files. Raises `AdapterCorrupt` where they do not fit each other."""
+        """Reads the two files. Raises `AdapterCorrupt` where they hold no head."""
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
         try:
             config: dict[str, Any] = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
             tensors = load_file(directory / TENSORS)
-            weight, bias, pooling = tensors["weight"], tensors["bias"], config["pooling"]
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            weight, bias = tensors["weight"], tensors["bias"]
+            pooling = check_pooling(config["pooling"])
+        except (OSError, ValueError, KeyError, TypeError, RecipeError, SafetensorError) as error:
             raise AdapterCorrupt(f"the head in {directory} cannot be read: {error}") from error
         shape = (config.get("classes"), config.get("hidden_size"))
         if weight.shape != shape or bias.shape != weight.shape[:1]:
             raise AdapterCorrupt(f"the head in {directory} is not of the shape that it says")
-        return cls(check_pooling(pooling), weight, bias)
+        return cls(pooling, weight, bias)
 
 
 def check_pooling(value: str) -> Pooling:

@@ -35,7 +35,8 @@ class Seen:
     """What an adapter has seen.
 
     Attributes:
-        train: ``(texts,)`` uint64, ascending: hashes of the data's training texts.
+        train: ``(texts,)`` uint64, ascending: hashes of its training texts, labels' names among
+            them where they were some, but not of mistyped copies.
         val: ``(texts,)`` uint64, ascending: of its validation texts, by which head, calibration,
             thresholds and scope were chosen.
     """

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..store.manifest import Calibration
-from .evaluate import f1_scores
-from .linear import fit_temperature
+from .linear import ENOUGH, fit_temperature
+from .verdicts import Tally
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..labels import LabelScheme
 
-ENOUGH = 30  # validation texts below which a fitted figure would be noise
 ENOUGH_POSITIVES = 25  # for a threshold of a label's own
 GRID = np.round(np.arange(0.10, 0.91, 0.05), 2)
 
@@ -39,12 +38,17 @@ def calibrate(scheme: LabelScheme, logits: Any, wanted: NDArray[np.int64]) -> Ca
 def _thresholds(
     scheme: LabelScheme, probabilities: Any, wanted: NDArray[np.int64]
 ) -> dict[str, float]:
-    scores = {limit: f1_scores(wanted, (probabilities >= limit).astype(int)) for limit in GRID}
-    shared = float(max(GRID, key=lambda limit: (scores[limit].mean(), -abs(limit - 0.5))))
+    once = np.ones(len(wanted))
+    tallies = {
+        limit: Tally.of(wanted, (probabilities >= limit).astype(int), once) for limit in GRID
+    }
+    macro = {limit: tally.macro_f1 for limit, tally in tallies.items()}
+    shared = float(max(GRID, key=lambda limit: (macro[limit], -abs(limit - 0.5))))
     result = {}
     for k, name in enumerate(scheme.classes):
         own = shared
         if wanted[:, k].sum() >= ENOUGH_POSITIVES:
-            own = float(max(GRID, key=lambda limit: (scores[limit][k], -abs(limit - shared))))
+            f1 = {limit: tally.f1[k] for limit, tally in tallies.items()}
+            own = float(max(GRID, key=lambda limit: (f1[limit], -abs(limit - shared))))
         result[name] = own
     return result

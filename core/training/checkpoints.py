@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError, TrainingError
 
@@ -40,30 +40,43 @@ def checkpoints(cache: Path, request: TrainingRequest, prepared: Prepared) -> It
     Raises:
         TrainingError: another run holds it, or its place cannot be written.
     """
+    directory = cache / ROOM / f"{request.name}-{training_key(request, prepared)}"
+    with alone(_lock(directory), f"training of {request.name!r}", "checkpoints"):
+        yield directory
+        shutil.rmtree(directory, ignore_errors=True)  # what stays is left to `collect`
+
+
+@contextmanager
+def alone(path: Path, work: str, kept: str) -> Iterator[None]:
+    """Holds the lock file, so that no other process does the same work meanwhile.
+
+    Args:
+        work, kept: what is done, and what of it is kept beside the lock, as errors say it.
+
+    Raises:
+        TrainingError: another process holds it, or its place cannot be written.
+    """
     from filelock import FileLock, Timeout
 
-    directory = cache / ROOM / f"{request.name}-{_key(request, prepared)}"
-    path = _lock(directory)
     lock = FileLock(path, timeout=0)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
         raise TrainingError(
-            f"the very same training of {request.name!r} is running already",
+            f"the very same {work} is running already",
             "wait for its end; with another recipe or other data it may run beside it",
         ) from error
     except OSError as error:
         raise TrainingError(
-            f"checkpoints cannot be written to {directory}: {error.strerror or error}",
+            f"{kept} cannot be written to {path.parent}: {error.strerror or error}",
             "name another place with PLATFORM_CACHE",
         ) from error
     try:
-        yield directory
-        shutil.rmtree(directory, ignore_errors=True)  # what stays is left to `collect`
+        yield
     finally:
         # While it is held, so that nobody locks a file that is about to go.
-        with suppress(OSError):  # the same
+        with suppress(OSError):  # one that stays is in nobody's way
             path.unlink()
         lock.release()
 
@@ -114,8 +127,12 @@ def collect(cache: Path) -> list[Path]:
     return removed
 
 
-def _key(request: TrainingRequest, prepared: Prepared) -> str:
-    """Differs where anything does that a checkpoint depends on: one that is found always fits."""
+def training_key(request: TrainingRequest, prepared: Prepared, **more: Any) -> str:
+    """Differs where anything does that a training depends on: what is found by it always fits.
+
+    Args:
+        more: what the work depends on besides, as JSON has it.
+    """
     parts = {
         "recipe": request.recipe.model_dump(mode="json"),
         "scheme": prepared.scheme.to_dict(),
@@ -123,6 +140,7 @@ def _key(request: TrainingRequest, prepared: Prepared) -> str:
         "base": prepared.base.fingerprint,
         "platform": version("adapter-platform"),
         **library_versions(),
+        **more,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 

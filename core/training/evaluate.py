@@ -15,7 +15,7 @@ from .coverage import Coverage, Curve, summarise
 from .proportions import wilson
 from .reliability import Reliability, reliability, squared_errors
 from .slices import slices
-from .verdicts import Verdicts, all_once, metrics, top
+from .verdicts import Tally, Verdicts, all_once, metrics, top
 
 if TYPE_CHECKING:
     from ..examples import Example
@@ -40,7 +40,8 @@ class Evaluation(TypedDict):
         n: how many texts.
         primary: the metric that decides.
         intervals: 95 % intervals of the metrics, and of ``brier``, ``aurc`` and
-            ``coverage_at_limit``: Wilson's of accuracy, by the bootstrap of all others.
+            ``coverage_at_limit``: Wilson's of accuracy and coarse accuracy, by the bootstrap of
+            all others.
         slices: metrics by column and value, and by text length and script.
         mistakes: the most confident first.
         confusion: cells of the confusion matrix, in scheme order; not for multi-label.
@@ -126,13 +127,6 @@ def headline(verdicts: Verdicts, weights: Floats) -> Figures:
     }
 
 
-def f1_scores(wanted: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """Each class's F1 ``(classes,)`` from 0/1 ``(texts, classes)``; 0 where there is nothing."""
-    hits = (wanted & given).sum(axis=0)
-    scores: np.ndarray = 2 * hits / np.maximum(1, wanted.sum(axis=0) + given.sum(axis=0))
-    return scores
-
-
 def confused(
     expected: Iterable[str], given: Iterable[str], labels: Sequence[str]
 ) -> list[Confused]:
@@ -145,16 +139,15 @@ def confused(
 
 
 def _per_class(verdicts: Verdicts) -> list[dict[str, Any]]:
-    wanted, given = verdicts.wanted, verdicts.given
-    hits, due, said = (wanted & given).sum(axis=0), wanted.sum(axis=0), given.sum(axis=0)
-    f1 = f1_scores(wanted, given)
+    tally = Tally.of(verdicts.wanted, verdicts.given, np.ones(len(verdicts)))
+    hits, f1 = tally.hits, tally.f1
     return [
         {
             "label": name,
-            "precision": float(hits[k] / max(1, said[k])),
-            "recall": float(hits[k] / max(1, due[k])),
+            "precision": float(hits[k] / max(1, tally.given[k])),
+            "recall": float(hits[k] / max(1, tally.wanted[k])),
             "f1": float(f1[k]),
-            "support": int(due[k]),
+            "support": int(tally.wanted[k]),
         }
         for k, name in enumerate(verdicts.scheme.classes)
     ]

@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating[Any]]
 
-# On standardised features; validation takes the one with the least log loss once calibrated.
+# On standardised features; validation takes the one with the least log loss.
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 TFIDF_STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 WORD = r"(?u)\b\w+\b"
-WITHOUT_VALIDATION = 1  # the index taken where there is no validation split
+WITHOUT_VALIDATION = 1.0  # the strength, of either kind, where there is no validation split
+ENOUGH = 30  # validation texts below which a fitted figure would be noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +155,17 @@ def _best_fit(
     balanced: bool,
 ) -> LinearFit:
     if not len(val[1]):
-        return _fit(scheme, *train, strengths[WITHOUT_VALIDATION], balanced)
+        return _fit(scheme, *train, WITHOUT_VALIDATION, balanced)
     fits = [_fit(scheme, *train, c, balanced) for c in strengths]
 
-    def calibrated_loss(fit: LinearFit) -> float:
-        # Confidence is set right afterwards, so a fit that is only too sure of itself may win.
+    def loss(fit: LinearFit) -> float:
         logits = fit.logits(val[0])
-        return log_loss(scheme, logits / fit_temperature(scheme, logits, val[1]), val[1])
+        if len(val[1]) >= ENOUGH:
+            # Confidence is set right afterwards, so a fit that is only too sure of itself may win.
+            logits = logits / fit_temperature(scheme, logits, val[1])
+        return log_loss(scheme, logits, val[1])
 
-    return min(fits, key=calibrated_loss)
+    return min(fits, key=loss)
 
 
 def _fit(

@@ -16,10 +16,10 @@ import torch
 from ..engine.encoder import building, load_encoder
 from ..errors import TrainingDiverged
 from . import adalora, starts
-from .calibrate import ENOUGH
 from .checkpoints import log_directory
 from .frozen import Rows, above, fits, frozen_layers, frozen_states
 from .judged import Judged, refitted, trained_along
+from .linear import ENOUGH
 from .model import Classifier, peft_config, set_dropout, wrap
 from .prepare import Prepared, features, seconds_a_text
 from .token_bags import with_token_bag

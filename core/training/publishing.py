@@ -22,6 +22,7 @@ from .judged import Judged, Scores
 from .linear import tfidf_logits
 from .prepare import Prepared
 from .requests import TrainingRequest
+from .typos import PLACE as MISTYPED
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -116,10 +117,9 @@ def typical_text(prepared: Prepared) -> str:
 
 
 def seen_texts(prepared: Prepared) -> Seen:
-    """The data's training and validation texts, without those that the recipe has added."""
-    given = {example.text for example in prepared.dataset.examples}
+    """The training and validation texts, labels' own too; mistyped copies are nobody's texts."""
     train, val = (
-        [example.text for example in prepared.examples(split) if example.text in given]
+        [example.text for example in prepared.examples(split) if example.where != MISTYPED]
         for split in ("train", "val")
     )
     return Seen.of(train, val)

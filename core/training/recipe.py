@@ -32,6 +32,7 @@ SEED_PEFT: Mapping[str, Any] = {
 }
 """LoRA as in the classifier that this platform grew out of."""
 EXAMPLES: Mapping[str, str] = {
+    "peft": "--set peft.r=4",
     "abstain": "--set abstain.max_error=0.05",
     "report_to": """--set 'report_to=["tensorboard"]'""",
 }
@@ -76,7 +77,7 @@ class Recipe(BaseModel):
         learning_rate: the highest one, reached after the warm-up; it falls to 0 along a straight
             line. Methods other than LoRA may want another one by magnitudes.
         epochs: passes over the training texts; ``auto`` takes 40 where a class has fewer than 5 of
-            them on average, else 36 / sqrt(texts a class), between 3 and 20.
+            them on average, else 36 / sqrt(texts a class), 3 at least.
         batch_size: examples a step; ``auto`` takes 32, or 16 from 144 training texts a class on.
         warmup: share of steps during which the learning rate rises.
         weight_decay: AdamW's.
@@ -84,7 +85,8 @@ class Recipe(BaseModel):
         label_smoothing: share of a text's target that is spread evenly: over all classes, or in
             multi-label schemes over yes and no.
         class_weights: ``balanced`` weighs a class by the inverse of its frequency; ``auto`` does so
-            where the largest class has more than three times the examples of the smallest.
+            where the largest class has more than three times the examples of the smallest, never in
+            multi-label schemes.
         label_texts: whether labels' names for people, aliases and descriptions count as training
             examples of theirs; of a label that has none of these, the words of its name
             (``set_alarm``), unless it is a code (``c1``).
@@ -92,10 +94,12 @@ class Recipe(BaseModel):
         head: ``refit`` starts where the probe ended and is fitted anew by logistic regression on
             the adapted features at the end; ``trained`` starts at random and keeps what was
             trained along; ``auto`` starts as ``refit`` and ends with the one of the two that has
-            the less log loss on validation, once calibrated.
+            the less log loss on validation, once calibrated, or as ``refit`` where there are fewer
+            than 30 validation texts.
         token_bag: whether the head also counts a text's tokens by themselves (`core.token_bag`).
-            ``auto`` tries it where a class has 144 training texts or more, and keeps it where the
-            log loss on validation falls by more than its standard error; ``always``, ``never``.
+            ``auto`` tries it where a class has 144 training texts or more and there are 30
+            validation texts, and keeps it where the log loss on them falls by more than its
+            standard error; ``always``, ``never``.
         max_length: tokens that the adapter reads at once, special tokens included; fewer where the
             base's positions, less a prompt method's virtual tokens, are fewer.
         long_text: ``truncate`` reads the beginning of a longer text; ``windows`` reads all of it in
@@ -159,7 +163,7 @@ class Recipe(BaseModel):
             return self.epochs
         if texts < FEW * classes:
             return EPOCHS_OF_FEW
-        return max(3, min(20, round(36 / math.sqrt(texts / classes))))
+        return max(3, round(36 / math.sqrt(texts / classes)))
 
     def batch_for(self, texts: int, classes: int) -> int:
         """Examples a step that are meant for so many training texts."""
@@ -252,31 +256,35 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 
 def make_recipe(*layers: Mapping[str, Any], preset: str | None = None) -> Recipe:
-    """A recipe from a preset and layers of settings, later ones winning.
-
-    A layer's `peft` settings are merged key by key.
+    """A recipe from a preset and layers of settings, merged by `merge_settings`.
 
     Raises:
         RecipeError: an unknown preset or setting, or a value that cannot be.
     """
     if preset is not None and preset not in PRESETS:
         raise unknown("preset", preset, PRESETS, RecipeError)
-    merged: dict[str, Any] = {}
-    for layer in (PRESETS[preset or "default"], *layers):
-        peft = layer.get("peft") or {}
-        if not isinstance(peft, Mapping):
-            raise RecipeError(
-                f"the recipe setting 'peft' cannot be {peft!r}: it is a table of settings",
-                "for example: --set peft.r=4",
-            )
-        peft = {**merged.get("peft", {}), **peft}
-        merged = {**merged, **layer, "peft": peft}
+    merged = merge_settings(PRESETS[preset or "default"], *layers)
     if isinstance(merged.get("peft_method"), str):
         merged["peft_method"] = merged["peft_method"].upper()
     try:
         return Recipe(**merged)
     except ValidationError as error:
         raise _plain(error, merged) from error
+
+
+def merge_settings(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Layers of settings as one: later ones win, in tables key by key.
+
+    An empty table says that nothing is to be in it: it takes away what stands below.
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            if value and isinstance(value, Mapping):
+                known = merged.get(key)
+                value = merge_settings(known if isinstance(known, Mapping) else {}, value)
+            merged[key] = value
+    return merged
 
 
 def recipe_text(recipe: Recipe, path: Path) -> str:

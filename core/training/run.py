@@ -15,9 +15,9 @@ from ..examples import SPLITS
 from ..store.manifest import Manifest
 from ..store.names import check_name
 from . import report as reports
-from .calibrate import ENOUGH
 from .checkpoints import checkpoints
 from .judged import Judged, Scores, refitted, trained_along
+from .linear import ENOUGH
 from .model import trainable_line
 from .phases import Phases, count
 from .prepare import Prepared, prepare

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.covariance import LedoitWolf
 
 from ..scope import Scope
-from .calibrate import ENOUGH
+from .linear import ENOUGH
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -23,6 +23,10 @@ FIXED: Mapping[str, str] = {
     "seed": "the seed that chance favoured is no better than another; a search keeps its own",
     "base": "a search is of one base; search once for each with --base",
     "report_to": "it changes nothing that is trained",
+    **dict.fromkeys(
+        ("long_text", "stride", "abstain"),
+        "trials are judged by the first window of a text, before any step, so it changes none",
+    ),
 }
 """Settings that cannot be searched, and why."""
 KEYS = ("low", "high", "log", "choices")
@@ -71,14 +75,11 @@ Space = Mapping[str, Values]
 
 def with_settings(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
     """The recipe with other values, by names as in a space. Raises `RecipeError`."""
-    nested: dict[str, Any] = {}
+    changed = recipe.model_dump()
     for name, value in settings.items():
         key, _, inner = name.partition(".")
-        if inner:
-            nested.setdefault(key, {})[inner] = value
-        else:
-            nested[key] = value
-    return make_recipe(recipe.model_dump(), nested)
+        changed[key] = {**changed[key], inner: value} if inner else value
+    return make_recipe(changed)
 
 
 def default_space(recipe: Recipe, prepared: Prepared) -> Space:
@@ -163,8 +164,9 @@ def _values(name: str, table: Any, recipe: Recipe) -> Values:
     found = _choice(name, table) if "choices" in table else _between(name, table)
     for value in found.ends:
         taken = with_settings(recipe, {name: value})
-        if isinstance(found, Between) and not inner and isinstance(getattr(taken, setting), int):
-            found = Between(int(found.low), int(found.high), found.log)
+        if isinstance(found, Between) and not inner:
+            kind = float if isinstance(getattr(taken, setting), float) else int
+            found = Between(kind(found.low), kind(found.high), found.log)
     return found
 
 

@@ -251,20 +251,20 @@ def _named(labels: Sequence[str]) -> str:
 def _leak_notes(
     examples: Sequence[Example], groups: Sequence[int], side: Sequence[Split], given: set[Split]
 ) -> list[str]:
-    """What stands in training and, all but the same, in a split that the data brings."""
-    first: dict[int, int] = {}
-    for i, name in enumerate(side):
-        if name == "train":
-            first.setdefault(groups[i], i)
+    """What stands on two sides, all but the same, where the data brings one of them."""
+    called = {"train": "training", "val": "validation", "test": "test"}
+    pairs: tuple[tuple[Split, Split], ...] = (("test", "train"), ("test", "val"), ("val", "train"))
     notes = []
-    for split in sorted(given):
-        both = [i for i, name in enumerate(side) if name == split and groups[i] in first]
+    for split, other in pairs:
+        if not given & {split, other}:
+            continue  # those that are made share nothing
+        twins = {groups[i]: i for i, name in enumerate(side) if name == other}
+        both = [i for i, name in enumerate(side) if name == split and groups[i] in twins]
         if both:
-            word = "validation" if split == "val" else split
-            twin = examples[first[groups[both[0]]]]
+            twin = examples[twins[groups[both[0]]]]
             notes.append(
-                f"{len(both)} of the {sum(name == split for name in side)} {word} texts also stand "
-                f"in training, word for word or nearly so: {place(examples[both[0]].where)} and "
-                f"{place(twin.where)}; scores on them say less"
+                f"{len(both)} of the {side.count(split)} {called[split]} texts also stand in "
+                f"{called[other]}, word for word or nearly so: {place(examples[both[0]].where)} "
+                f"and {place(twin.where)}; scores on them say less"
             )
     return notes

@@ -9,9 +9,8 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from ..token_bag import TokenBag
-from .calibrate import ENOUGH
 from .judged import Judged, Scores
-from .linear import fit_temperature, fit_tfidf, log_losses
+from .linear import ENOUGH, fit_temperature, fit_tfidf, log_losses
 from .recipe import MANY
 
 if TYPE_CHECKING:
@@ -33,9 +32,9 @@ SURE = 1.0  # standard errors by which validation's log loss has to fall
 def with_token_bag(judged: Judged, prepared: Prepared, recipe: Recipe) -> Judged:
     """The same, or with a bag and a head that make room for each other.
 
-    ``auto`` fits one where a class has `MANY` training texts, and keeps it where the log loss on
-    validation falls by more than `SURE` of its standard errors; ``always`` keeps it anyway, with
-    the share that validation likes best.
+    ``auto`` fits one where a class has `MANY` training texts and there are `ENOUGH` validation
+    texts, and keeps it where the log loss on them falls by more than `SURE` of its standard errors;
+    ``always`` keeps it anyway, with the share that validation likes best.
     """
     texts, classes = len(prepared.rows["train"]), len(prepared.scheme.classes)
     enough = len(prepared.rows["val"]) >= ENOUGH

@@ -6,22 +6,19 @@ that was stopped, be it by `kill -9`, goes on when the same is asked again.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import RecipeError, TrainingDiverged, TrainingError
+from ..errors import RecipeError, TrainingDiverged, TrainingError, UsageError
 from ..store.names import check_name
-from .checkpoints import checkpoints, library_versions
+from .checkpoints import alone, checkpoints, training_key
 from .judged import refitted
 from .model import peft_config
-from .phases import Phases
+from .phases import Phases, count
 from .prepare import Prepared, again, prepare, reading
 from .recipe import Recipe
 from .run import rehearse
@@ -113,7 +110,10 @@ def tune(
 
     Raises:
         PlatformError: data, recipe or space are not fit, or no trial could be trained.
+        UsageError: no trial is asked for.
     """
+    if trials < 1:
+        raise UsageError(f"a search has 1 trial at least, not {trials}")
     optuna = _optuna()
     check_name(request.name)
     check_trackers(request.recipe)
@@ -134,19 +134,25 @@ def tune(
     probe = ground.probe(request.recipe)
     for note in prepared.notes:
         progress.say(note)
-    path = workshop.cache / ROOM / f"{request.name}-{_key(request, prepared, wanted)}.db"
-    with _alone(path, request.name):
+    ranges = {name: repr(values) for name, values in wanted.items()}
+    key = training_key(request, prepared, space=ranges)
+    path = workshop.cache / ROOM / f"{request.name}-{key}.db"
+    with alone(path.with_suffix(".lock"), f"search for {request.name!r}", "trials"):
         if restart:
             path.unlink(missing_ok=True)
         study = _open(optuna, path)
         _take_up(study, own_settings(wanted, request.recipe, prepared), wanted)
         before = len(_ended(study))
         if before:
-            progress.say(f"going on from {_count(before)} of an earlier run, kept in {path}")
+            progress.say(
+                f"going on from {count(before, 'trial')} of an earlier run, kept in {path}"
+            )
         done = 0
         while before + done < trials:
             if done and deadline is not None and time.monotonic() >= deadline:
-                progress.say(f"the time is over: {_count(before + done)} of {trials} are done")
+                progress.say(
+                    f"the time is over: {before + done} of {count(trials, 'trial')} are done"
+                )
                 break
             label = f"trial {before + done + 1} of {trials}"
             _try(optuna, study, wanted, ground, before + done, label)
@@ -231,42 +237,6 @@ def _check_peft(space: Space, recipe: Recipe, prepared: Prepared) -> None:
                 errors.append(error)
         if len(errors) == len(values.ends):
             raise errors[0]
-
-
-def _key(request: TrainingRequest, prepared: Prepared, space: Space) -> str:
-    """Differs where anything does that makes a trial's figure another."""
-    parts = {
-        "recipe": request.recipe.model_dump(mode="json"),
-        "space": {name: repr(values) for name, values in space.items()},
-        "scheme": prepared.scheme.to_dict(),
-        "data": prepared.dataset.fingerprint(),
-        "base": prepared.base.fingerprint,
-        "platform": version("adapter-platform"),
-        **library_versions(),
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-@contextmanager
-def _alone(path: Path, name: str) -> Iterator[None]:
-    """No other process searches the same meanwhile. Raises `TrainingError`."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(path.with_suffix(".lock"), timeout=0)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout as error:
-        raise TrainingError(f"the very same search for {name!r} is running already") from error
-    except OSError as error:
-        raise TrainingError(
-            f"trials cannot be kept in {path.parent}: {error.strerror or error}",
-            "name another place with PLATFORM_CACHE",
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _open(optuna: Any, path: Path) -> Study:
@@ -443,10 +413,6 @@ def _best(trials: tuple[Trial, ...]) -> Trial:
     if not complete:
         reasons = [trial.reason for trial in trials if trial.reason]
         raise TrainingError(
-            f"none of {_count(len(trials))} could be trained; the first: {reasons[0]}"
+            f"none of {count(len(trials), 'trial')} could be trained; the first: {reasons[0]}"
         )
     return max(complete, key=lambda row: row[:3])[3]
-
-
-def _count(trials: int) -> str:
-    return "1 trial" if trials == 1 else f"{trials} trials"

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from ..examples import Example
 
+PLACE = "typing error"  # where such an example comes from
 FEWEST = 4  # characters that a text must have to bear an error
 CHARACTERS_AN_ERROR = 25
 
@@ -22,7 +23,7 @@ def mistyped(examples: Sequence[Example], share: float, seed: int) -> list[Examp
     able = [example for example in examples if len(example.text) >= FEWEST]
     chosen = chance.sample(able, round(share * len(able)))
     return [
-        replace(example, text=text)
+        replace(example, text=text, where=PLACE)
         for example in chosen
         if (text := _mistype(example.text, chance)) != example.text
     ]

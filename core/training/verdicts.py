@@ -79,29 +79,54 @@ class Verdicts:
         return [name for k, name in enumerate(self.scheme.classes) if self.given[row, k]]
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How often each class was rightly given, wanted, and given, ``(..., classes)``."""
+
+    hits: Floats
+    wanted: Floats
+    given: Floats
+
+    @classmethod
+    def of(cls, wanted: NDArray[np.int64], given: NDArray[np.int64], weights: Floats) -> Tally:
+        """From 0/1 ``(texts, classes)`` and weights ``(..., texts)``."""
+        parts = (wanted & given, wanted, given)
+        return cls(*(weights @ csr_array(part.astype(float)) for part in parts))
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """Whether any text has a class or was given it; else it says nothing."""
+        return self.wanted + self.given > 0
+
+    @property
+    def f1(self) -> Floats:
+        """Of each class; 0 where it is not present."""
+        return 2 * self.hits / np.maximum(1, self.wanted + self.given)
+
+    @property
+    def macro_f1(self) -> Floats:
+        """``(...)``: the mean over the classes that are present; 1 where none is: all is right."""
+        classes = self.present.sum(axis=-1)
+        mean: Floats = np.where(classes, self.f1.sum(axis=-1) / np.maximum(1, classes), 1.0)
+        return mean
+
+
 def top(label: str) -> str:
     """A path's first part."""
     return label.split(SEPARATOR)[0]
 
 
 def metrics(verdicts: Verdicts, weights: Floats) -> Figures:
-    """Accuracy and F1 by name, each ``(rows,)``, for rows of weights ``(rows, texts)``.
-
-    A class that no text of a row has or was given says nothing and does not count in macro F1.
-    """
-    wanted, given = verdicts.wanted.astype(float), verdicts.given.astype(float)
-    hits, due, said = (weights @ csr_array(m) for m in (wanted * given, wanted, given))
-    present = due + said > 0
-    f1 = 2 * hits / np.maximum(1, due + said)
-    # Where nothing was wanted and nothing given, all is right.
-    nothing = ~present.any(axis=1)
+    """Accuracy and F1 by name, each ``(rows,)``, for rows of weights ``(rows, texts)``."""
+    tally = Tally.of(verdicts.wanted, verdicts.given, weights)
+    wanted, given = tally.wanted, tally.given
+    nothing = ~tally.present.any(axis=1)
     found = {"accuracy": _mean(weights, verdicts.right)}
     if verdicts.scheme.kind == "multi":
-        micro = 2 * hits.sum(axis=1) / np.maximum(1, (due + said).sum(axis=1))
+        micro = 2 * tally.hits.sum(axis=1) / np.maximum(1, (wanted + given).sum(axis=1))
         found["micro_f1"] = np.where(nothing, 1.0, micro)
-    macro = f1.sum(axis=1) / np.maximum(1, present.sum(axis=1))
-    found["macro_f1"] = np.where(nothing, 1.0, macro)
-    weighted = (f1 * due).sum(axis=1) / np.maximum(1, due.sum(axis=1))
+    found["macro_f1"] = tally.macro_f1
+    weighted = (tally.f1 * wanted).sum(axis=1) / np.maximum(1, wanted.sum(axis=1))
     found["weighted_f1"] = np.where(nothing, 1.0, weighted)
     if verdicts.right_above is not None:
         found["coarse_accuracy"] = _mean(weights, verdicts.right_above)

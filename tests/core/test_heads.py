@@ -46,7 +46,7 @@ def test_files_that_do_not_fit_each_other_are_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["head.json", "head.safetensors"])
-@pytest.mark.parametrize("content", [None, b"", b"{}", b"not at all"])
+@pytest.mark.parametrize("content", [None, b"", b"{}", b"[]", b"not at all"])
 def test_a_missing_or_broken_file_is_a_sentence(
     tmp_path: Path, name: str, content: bytes | None
 ) -> None:
@@ -66,7 +66,7 @@ def test_a_pooling_that_nobody_knows_is_refused(tmp_path: Path) -> None:
     make_head().save(tmp_path)
     config = json.loads((tmp_path / "head.json").read_text())
     (tmp_path / "head.json").write_text(json.dumps(config | {"pooling": "max"}))
-    with pytest.raises(RecipeError):
+    with pytest.raises(AdapterCorrupt, match="cannot be read: there is no pooling 'max'"):
         Head.load(tmp_path)
 
 

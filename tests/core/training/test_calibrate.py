@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from adapter_platform.core.examples import Example
 from adapter_platform.core.labels import LabelScheme
 from adapter_platform.core.store.manifest import Calibration
-from adapter_platform.core.training.calibrate import ENOUGH, ENOUGH_POSITIVES, GRID, calibrate
-from adapter_platform.core.training.linear import log_loss
+from adapter_platform.core.training.calibrate import ENOUGH_POSITIVES, GRID, calibrate
+from adapter_platform.core.training.evaluate import plain_metrics
+from adapter_platform.core.training.linear import ENOUGH, log_loss
+from adapter_platform.core.training.verdicts import Verdicts
 
 
 def answers(texts: int, classes: int, seed: int = 0) -> tuple[Any, Any]:
@@ -92,6 +95,26 @@ def test_only_labels_with_enough_positives_have_a_threshold_of_their_own() -> No
     assert without[0] < found.thresholds["early"] <= with_label[0]
     assert without[1] < found.thresholds["late"] <= with_label[1]
     assert found.thresholds["early"] < found.thresholds["late"]
+
+
+def test_the_shared_threshold_has_the_highest_macro_f1_as_it_is_reported() -> None:
+    """It counts a label that no text has where it is given, and leaves it out where it is not."""
+    scheme = LabelScheme.of("multi", ["rare", "never"])
+    wanted = np.zeros((200, 2), dtype=int)
+    wanted[: ENOUGH_POSITIVES - 1, 0] = 1
+    p = np.full((200, 2), 0.05)
+    p[: ENOUGH_POSITIVES - 1, 0] = [0.3] * 4 + [0.7] * (ENOUGH_POSITIVES - 5)
+    p[-1, 1] = 0.4
+    found = calibrate(scheme, log_odds(p), wanted)
+    probabilities = scheme.probabilities(log_odds(p), found.temperature)
+    examples = [Example("", ("rare",) * bool(row[0])) for row in wanted]
+
+    def reported(limit: float) -> float:
+        limits = dict.fromkeys(scheme.classes, limit)
+        return plain_metrics(Verdicts.of(probabilities, examples, scheme, limits))["macro_f1"]
+
+    assert len(set(map(reported, GRID))) > 2
+    assert reported(found.thresholds["rare"]) == max(map(reported, GRID))
 
 
 def test_a_scheme_of_one_label_is_judged_by_that_label_alone() -> None:

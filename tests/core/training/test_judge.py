@@ -16,6 +16,8 @@ from adapter_platform.core.seen import FILE, Seen
 from adapter_platform.core.store.manifest import BaseRecord, Manifest
 from adapter_platform.core.store.source import AdapterSource
 from adapter_platform.core.training.judge import split_texts, stored_recipe, texts_to_judge
+from adapter_platform.core.training.prepare import prepare
+from adapter_platform.core.training.publishing import seen_texts
 from adapter_platform.core.training.recipe import make_recipe
 from adapter_platform.core.training.run import train
 from adapter_platform.core.training.splits import make_splits
@@ -160,14 +162,26 @@ def test_what_training_saw_is_not_judged_when_its_file_has_gained_a_row_or_is_so
     assert len(judging.examples) == len(held_back)
 
 
-def test_what_the_recipe_adds_to_the_data_is_not_among_what_was_seen(
-    trained: AdapterSource, ask: MakeRequest, workshop: Workshop
+def test_a_labels_name_that_training_took_for_a_text_does_not_judge(
+    trained: AdapterSource, workshop: Workshop, tmp_path: Path
 ) -> None:
-    files = trained.manifest.files
-    added = {"typos": 0.5, "label_texts": True, "test_share": 0.25, "val_share": 0.25}
-    again = train(ask(**added, request={"allow_worse": True}), workshop, Quiet()).manifest
-    assert "labels' names" in (workshop.store.path("support", 2) / "report.json").read_text()
-    assert again.files[FILE] == files[FILE]
+    rows = [{"text": text, "label": "refund"} for text in ("Refund", "a coin that came back")]
+    judging = texts_to_judge(trained, workshop.registry, data=write_rows(tmp_path / "x.csv", rows))
+    assert (judging.texts, judging.seen) == (["a coin that came back"], 1)
+
+
+def test_labels_names_count_as_seen_where_they_were_training_texts_and_mistyped_copies_never(
+    ask: MakeRequest, workshop: Workshop
+) -> None:
+    with_names, without = (
+        prepare(ask(label_texts=added, typos=0.5), workshop) for added in (True, False)
+    )
+    assert seen_texts(with_names).among(list(TOPICS)).all()
+    assert not seen_texts(without).among(list(TOPICS)).any()
+    given = {example.text for example in without.dataset.examples}
+    copies = [e.text for e in without.examples("train") if e.text not in given]
+    assert copies
+    assert not seen_texts(without).among(copies).any()
 
 
 def test_a_domain_that_has_changed_is_judged_by_what_training_has_not_seen(

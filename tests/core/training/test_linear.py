@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from adapter_platform.core.examples import Example
 from adapter_platform.core.labels import LabelScheme
 from adapter_platform.core.training.linear import (
+    ENOUGH,
     STRENGTHS,
     WITHOUT_VALIDATION,
     fit_head,
@@ -61,20 +62,44 @@ def test_a_head_on_raw_features_is_sklearns_regression_on_standardised_ones(bala
     assert fit.weight.dtype == np.float32
 
 
-def test_the_strength_is_the_one_with_the_least_log_loss_on_validation() -> None:
+@pytest.mark.parametrize(("each", "calibrated"), [(10, True), (9, False)])
+def test_the_strength_has_the_least_log_loss_on_validation_once_calibrated_if_that_follows(
+    each: int, calibrated: bool
+) -> None:
     scheme = LabelScheme.of("single", "abc")
-    train, val = clouds(3, 8, seed=1, spread=3), clouds(3, 30, seed=2, spread=3)
-    losses = {}
+    train, val = clouds(3, 20, seed=1), clouds(3, each, seed=2)
+    assert (len(val[1]) >= ENOUGH) is calibrated
+    plain, after = {}, {}
     for c in STRENGTHS:
         scaler, model = regression(train, c)
-        losses[c] = log_loss(scheme, model.decision_function(scaler.transform(val[0])), val[1])
-    assert fit_head(scheme, train, val, balanced=False).c == min(losses, key=lambda c: losses[c])
+        logits = model.decision_function(scaler.transform(val[0]))
+        plain[c] = log_loss(scheme, logits, val[1])
+        after[c] = min(log_loss(scheme, logits / t, val[1]) for t in np.geomspace(0.14, 7, 99))
+    best, other = (min(losses, key=losses.__getitem__) for losses in (plain, after))
+    assert best != other, "data on which the two rules are one would tell nothing"
+    found = fit_head(scheme, train, val, balanced=False).c
+    assert found == (other if calibrated else best)
 
 
 def test_without_validation_a_fixed_strength_is_taken() -> None:
     train = clouds(3, 8, seed=1)
     fit = fit_head(LabelScheme.of("single", "abc"), train, empty(train), balanced=False)
-    assert fit.c == STRENGTHS[WITHOUT_VALIDATION]
+    assert fit.c == WITHOUT_VALIDATION
+
+
+def test_a_multi_label_head_answers_without_validation_too() -> None:
+    """Two texts a label, of as many features as the default base has."""
+    scheme, random = LabelScheme.of("multi", "abc"), np.random.default_rng(0)
+    centres = random.normal(size=(3, 384))
+
+    def texts(each: int) -> Part:
+        wanted = np.repeat(np.eye(3, dtype=int), each, axis=0)
+        return wanted @ centres + random.normal(size=(3 * each, 384)), wanted
+
+    train, (features, wanted) = texts(2), texts(50)
+    fit = fit_head(scheme, train, empty(train), balanced=False)
+    given = scheme.probabilities(fit.logits(features)) >= 0.5
+    assert (given == wanted).all(axis=1).mean() > 0.9
 
 
 def test_two_classes_have_a_logit_each_and_sklearns_probabilities() -> None:

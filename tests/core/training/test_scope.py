@@ -11,7 +11,7 @@ import pytest
 from adapter_platform.core.bases import Bases
 from adapter_platform.core.labels import LabelScheme
 from adapter_platform.core.registry import Brought, Registry
-from adapter_platform.core.training.calibrate import ENOUGH
+from adapter_platform.core.training.linear import ENOUGH
 from adapter_platform.core.training.scope import fit_scope
 
 if TYPE_CHECKING:

@@ -55,15 +55,15 @@ def test_a_file_names_ranges_and_choices_below_their_settings(tmp_path: Path) ->
 
 
 def test_a_range_is_of_whole_numbers_where_the_setting_is_one(tmp_path: Path) -> None:
-    text = "epochs = {low = 1, high = 3}\nlearning_rate = {low = 1, high = 3}"
+    text = "epochs = {low = 1, high = 3}\ncontrastive_weight = {low = 0, high = 1}"
     space = space_of(tmp_path, text + "\npeft.r = {low = 2, high = 4}")
     assert {name: values.whole for name, values in space.items()} == {
         "epochs": True,
-        "learning_rate": True,  # numbers are tried as they are written
-        "peft.r": True,
+        "contrastive_weight": False,
+        "peft.r": True,  # the method's numbers are tried as they are written
     }
-    assert not space_of(tmp_path, "learning_rate = {low = 1.0, high = 3}")["learning_rate"].whole
     assert space_of(tmp_path, "epochs = {low = 1.0, high = 3.0}")["epochs"].whole
+    assert not space_of(tmp_path, "base_dropout = {low = 0, high = 0}")["base_dropout"].whole
 
 
 @pytest.mark.parametrize(
@@ -74,6 +74,9 @@ def test_a_range_is_of_whole_numbers_where_the_setting_is_one(tmp_path: Path) ->
         ("[seed]\nlow = 1\nhigh = 2", "'seed' cannot be searched"),
         ("[base]\nchoices = ['minilm']", "'base' cannot be searched"),
         ("[test_share]\nlow = 0.1\nhigh = 0.2", "'test_share' cannot be searched"),
+        ("[stride]\nlow = 8\nhigh = 16", "'stride' cannot be searched: trials are judged by"),
+        ("[long_text]\nchoices = ['windows']", "'long_text' cannot be searched"),
+        ("[abstain]\nchoices = [{max_error = 0.1}]", "'abstain' cannot be searched"),
         ("epochs = 3", "no table, but 3"),
         ("[epochs]\nlow = 3\nhigh = 2", "range of 'epochs' is empty"),
         ("[epochs]\nlow = 3", "have no high"),
@@ -159,11 +162,12 @@ def test_own_values_that_are_not_of_a_space_are_left_out(
 
 
 def test_settings_of_a_space_go_over_a_recipe_and_leave_the_rest() -> None:
-    recipe = make_recipe({"epochs": 4, "peft": {"r": 2, "lora_alpha": 4}})
-    changed = with_settings(recipe, {"learning_rate": 0.5, "peft.r": 8})
-    assert changed == make_recipe(
-        {"epochs": 4, "learning_rate": 0.5, "peft": {"r": 8, "lora_alpha": 4}}
+    recipe = make_recipe({"epochs": 4, "peft": {"r": 2, "rank_pattern": {"query": 4}}})
+    changed = with_settings(
+        recipe, {"learning_rate": 0.5, "peft.r": 8, "peft.rank_pattern": {"value": 2}}
     )
+    peft = {"r": 8, "rank_pattern": {"value": 2}}
+    assert changed == make_recipe({"epochs": 4, "learning_rate": 0.5, "peft": peft})
 
 
 @pytest.mark.parametrize("name", ["recipe.toml", "recipe.json"])

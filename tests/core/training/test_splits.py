@@ -40,6 +40,10 @@ def counts(side: Iterable[Example]) -> Counter[str]:
     return Counter(label for example in side for label in example.labels)
 
 
+def overlaps(made: Splits) -> list[str]:
+    return [note for note in made.notes if "also stand in" in note]
+
+
 def test_given_splits_are_kept_whole() -> None:
     given = [
         *examples(*[("a",), ("b",)] * 10, split="train"),
@@ -121,9 +125,30 @@ def test_what_a_given_test_shares_with_training_is_said_and_not_moved() -> None:
     ]
     made = split([*train, *test], val_share=0.01)
     assert len(made.test) == 2
-    (note,) = [note for note in made.notes if "also stand in training" in note]
+    (note,) = overlaps(made)
     assert note.startswith("1 of the 2 test texts")
     assert "test:1 and t:5" in note
+
+
+def test_a_given_test_text_whose_twin_the_made_validation_takes_is_said_too() -> None:
+    train = examples(*[("a",), ("b",)] * 10)
+    taken = split([*train, *examples(("a",), ("b",), split="test", seed=1)]).val[0]
+    twin = Example(taken.text.upper(), taken.labels, "test", "test:1")
+    (note,) = overlaps(split([*train, twin]))
+    assert note.startswith("1 of the 1 test texts also stand in validation, ")
+    assert f"test:1 and {taken.where}" in note
+
+
+def test_given_splits_that_overlap_are_said_by_the_sides_that_they_stand_on() -> None:
+    train, both = examples(*[("a",), ("b",)] * 10, split="train"), ("a",)
+    val = [Example(train[4].text, both, "val"), Example("in val and test", both, "val")]
+    test = [Example(e.text, both, "test") for e in val]
+    made = split([*train, *val, *test])
+    assert [note.partition(",")[0] for note in overlaps(made)] == [
+        "1 of the 2 test texts also stand in training",
+        "2 of the 2 test texts also stand in validation",
+        "1 of the 2 validation texts also stand in training",
+    ]
 
 
 def test_a_label_with_one_example_is_for_training_and_said() -> None:

@@ -15,9 +15,12 @@ from adapter_platform.core.exchange.exporting import export_adapter
 from adapter_platform.core.platform import Platform
 from adapter_platform.core.settings import Settings
 from adapter_platform.core.token_bag import read_token_bag
+from adapter_platform.core.training.judged import refitted
+from adapter_platform.core.training.linear import log_loss
+from adapter_platform.core.training.phases import Phases
 from adapter_platform.core.training.prepare import prepare
 from adapter_platform.core.training.run import train
-from adapter_platform.core.training.token_bags import known_tokens
+from adapter_platform.core.training.token_bags import known_tokens, with_token_bag
 from adapter_platform.core.training.workshop import Quiet, Workshop
 
 from .conftest import MakeRequest, write_rows
@@ -77,6 +80,24 @@ def test_what_one_word_tells_is_learnt_by_the_bag_and_answered_alike_by_every_en
     said = [platform.classify("aa crimson bb", using.reference, engine=e) for e in ENGINES]
     for one, other in pairwise(said):
         assert dict(one.probabilities) == pytest.approx(dict(other.probabilities), abs=1e-5)
+
+
+def test_head_and_bag_are_heard_as_much_as_validation_likes_best(
+    workshop: Workshop, ask: MakeRequest, tmp_path: Path
+) -> None:
+    """Here the bag knows all and the head little, so halves would not do."""
+    request = ask(data=told_by_a_word(tmp_path / "colours.csv", 600))
+    prepared = prepare(request, workshop)
+    phases = Phases(request, prepared, workshop, Quiet())
+    pools = phases.frozen_pools(phases.encoder(), prepared.seen)
+    alone = refitted(pools, prepared)
+    both = with_token_bag(alone, prepared, request.recipe)
+    assert both.bag is not None
+    published = both.head.logits(pools["val"]) + both.bag.logits(prepared.rows["val"])
+    published /= both.scores.calibration.temperature
+    loss = log_loss(prepared.scheme, published, prepared.wanted["val"])
+    assert loss == pytest.approx(both.scores.validation_loss(prepared), abs=1e-6)
+    assert loss < alone.scores.validation_loss(prepared) / 100
 
 
 def test_its_figures_are_those_that_the_published_adapter_reaches(

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from adapter_platform.core.errors import RecipeError, TrainingError
+from adapter_platform.core.errors import RecipeError, TrainingError, UsageError
 from adapter_platform.core.training import prepare as preparing
 from adapter_platform.core.training.run import train
 from adapter_platform.core.training.tuning import Search, tune
@@ -243,6 +243,11 @@ def test_a_setting_that_the_peft_method_does_not_have_is_refused_before_any_tria
     assert said.notes == []
 
 
+def test_a_search_without_any_trial_is_refused(ask: MakeRequest, workshop: Workshop) -> None:
+    with pytest.raises(UsageError, match="1 trial at least, not 0"):
+        tune(ask(), workshop, Quiet(), trials=0)
+
+
 def test_data_without_validation_texts_cannot_be_searched_on(
     ask: MakeRequest, workshop: Workshop, write_texts: WriteTexts
 ) -> None:
@@ -292,7 +297,7 @@ def test_after_the_time_is_over_no_trial_begins(
     said = Said()
     search = tune(ask(), workshop, said, trials=5, timeout=0, space=rates)
     assert len(search.trials) == 1
-    assert "the time is over: 1 trial of 5 are done" in said.lines
+    assert "the time is over: 1 of 5 trials are done" in said.lines
 
 
 def test_a_trial_that_was_stopped_is_tried_again_and_goes_on_from_its_checkpoint(
