@@ -20,11 +20,8 @@ SMALL_TALK = ("general_chat", "irrelevant")  # labels of data_eng, and nobody's 
 
 @pytest.fixture(scope="module")
 def platform(embedded_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """Over a store in which the two have profiles, whether they are shipped with them or not."""
     store = tmp_path_factory.mktemp("starters") / "store"
     with open_platform(cache=embedded_cache, store=store) as opened:
-        for name in ("support", "data_eng"):
-            opened.add_profile(name)
         yield opened
 
 
