@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from peft import PeftModel
+from safetensors.numpy import load_file
 
 from adapter_platform.core.bases import Base
 from adapter_platform.core.engine.choice import ColdStart, Engines
@@ -66,11 +68,26 @@ def rows(shipped: tuple[Base, list[AdapterSource]], embedded_cache: Path) -> lis
     return made
 
 
+def counted(
+    source: AdapterSource, tokens: Sequence[int], dtype: type[np.floating[Any]]
+) -> np.ndarray:
+    """What the tokens' own weights add, by their TF-IDF: a dictionary's way to the same sums."""
+    if not source.manifest.token_bag:
+        return np.zeros(1, dtype)
+    bag = load_file(source.path / "token_bag.safetensors")
+    place = {token: i for i, token in enumerate(bag["tokens"].tolist())}
+    times = Counter(place[token] for token in tokens if token in place)
+    if not times:
+        return np.zeros(1, dtype)
+    x = np.array([(1 + np.log(n)) * bag["idf"][i] for i, n in times.items()], dtype)
+    return x / np.linalg.norm(x) @ bag["weight"][list(times)].astype(dtype)
+
+
 @pytest.fixture(scope="module")
 def plain(
     shipped: tuple[Base, list[AdapterSource]], rows: list[Row]
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """What plain PEFT says, text by text: in float32, and in float64."""
+    """What plain PEFT and the tokens' own weights say, text by text: in float32, and in float64."""
     base, sources = shipped
     model = PeftModel.from_pretrained(load_encoder(base, CPU), str(sources[0].path), "v0").eval()
     for number, source in enumerate(sources[1:], start=1):
@@ -86,6 +103,7 @@ def plain(
                 with torch.no_grad():
                     (state,) = pooled(model, ids, mask, head.pooling).numpy()
                 found[i] = head.weight.astype(dtype) @ state + head.bias
+                found[i] += counted(source, rows[i].tokens, dtype)
         return found
 
     single = logits(np.float32)
