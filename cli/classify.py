@@ -85,13 +85,13 @@ def classify(
         ),
     ] = None,
     text_field: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--text-field",
             metavar="COLUMN",
-            help="The column with the text; a table's only column needs no name.",
+            help="The column with the text, else 'text'; a table's only column needs no name.",
         ),
-    ] = "text",
+    ] = None,
     adapter_field: Annotated[
         str | None,
         typer.Option(
@@ -124,8 +124,9 @@ def classify(
 
     given = list(texts or ())
     check_request(given, input_file, output_file, json)
-    if adapter_field is not None and input_file is None:
-        raise UsageError("--adapter-field names a column of --input, which is not given")
+    for option, field in (("--text-field", text_field), ("--adapter-field", adapter_field)):
+        if field is not None and input_file is None:
+            raise UsageError(f"{option} names a column of --input, which is not given")
     wanted = Wanted(json, top_k, quiet)
     engine_name = None if engine is None else engine.value
     with options.session(ctx).open_platform(device=device, engine=engine_name) as platform:
