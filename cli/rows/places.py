@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from adapter_platform.core.data.uris import what_is_at
 from adapter_platform.core.errors import UsageError
 
 STDIN = "-"
@@ -20,8 +21,8 @@ def file_of(location: str) -> Path | None:
     """The plain file that a path or URI names; None where it names none on this machine."""
     if location == STDIN:
         return None
-    paths = (Path(location), Path(location.partition(":")[2]))
-    return next((path for path in paths if path.is_file()), None)
+    places = map(what_is_at, (location, location.partition(":")[2]))
+    return next((place for place in places if place is not None and place.is_file()), None)
 
 
 def format_of(path: Path) -> str:

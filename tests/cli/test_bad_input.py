@@ -44,6 +44,7 @@ FILES: Mapping[str, bytes] = {
     "recipe.json": b"[1, 2]",
     "notes.txt": b"one\n",
 }
+TEXT = "我想知道怎么付款，" * 10  # longer than the name of a file may be
 
 
 @dataclass(frozen=True)
@@ -214,6 +215,7 @@ DATA = [
     Bad("data check none.csv", "there is no file none.csv", "seen from"),
     Bad("data check unlabelled.csv --label-errors", "no column for the label", "--label-column"),
     Bad("data check good.csv --base no/where/at/all", "does not exist", "bases list"),
+    Bad(f"data check {TEXT}", "has no suffix", "csv:"),
     Bad("data suggest empty.csv", "empty.csv is empty"),
     Bad("data suggest none.csv", "there is no file none.csv", "seen from"),
     Bad("data suggest header.csv", "header.csv has no texts"),
@@ -232,6 +234,9 @@ DATA = [
 FILE_ROWS = [
     Bad("classify -a desk -i none.csv", "there is no file none.csv", "seen from"),
     Bad("classify -a desk -i none.txt", "none.txt cannot be read"),
+    Bad(f"classify -a desk -i {TEXT}", "has no suffix", "csv:"),
+    Bad(f"classify -a desk -i {TEXT} -o out.csv", "has no suffix", "csv:"),
+    Bad(f"classify -a desk -i {TEXT}.txt", "cannot be read: File name too long"),
     Bad("classify -a desk -i .", "is a directory", "name a file in it"),
     Bad("classify -a desk -i columns.csv", "columns.csv has no column 'text'", "'foo', 'bar'"),
     Bad("classify -a desk -i good.csv --text-field no", "no column 'no'", "--text-field"),
