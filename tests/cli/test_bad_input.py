@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -215,6 +216,9 @@ DATA = [
     Bad("data check none.csv", "there is no file none.csv", "seen from"),
     Bad("data check unlabelled.csv --label-errors", "no column for the label", "--label-column"),
     Bad("data check good.csv --base no/where/at/all", "does not exist", "bases list"),
+    Bad("data check ''", "the data's place is empty", "csv:data.csv"),
+    Bad("data check test=", "the data's place is empty", "csv:data.csv"),
+    Bad("adapters eval desk --data ''", "the data's place is empty", "csv:data.csv"),
     Bad(f"data check {TEXT}", "has no suffix", "csv:"),
     Bad("data suggest empty.csv", "empty.csv is empty"),
     Bad("data suggest none.csv", "there is no file none.csv", "seen from"),
@@ -368,7 +372,7 @@ def test_it_ends_in_a_sentence_and_leaves_the_store_as_it_was(
         bad.harm(store_dir)
     before, files = tree_hash(store_dir), tree_hash(working_directory)
     line = bad.line.format(base=tiny_base, other=other_base, store=store_dir)
-    result = run(*line.split(), **bad.env)
+    result = run(*shlex.split(line), **bad.env)
     check(result, bad)
     if os.environ.get("SHOW_SENTENCES"):
         print(f"\n$ platform {bad.line}\n{result.stderr}", end="")
