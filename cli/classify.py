@@ -159,7 +159,7 @@ def check_request(
         if not is_whole(text):
             raise UsageError(f"TEXT {number} is not valid UTF-8", "check the terminal's encoding")
     if output_file is not None:
-        check_target(input_file, output_file, json)
+        check_target(output_file, json, [] if input_file is None else [input_file])
 
 
 def answer_texts(

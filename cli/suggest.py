@@ -12,7 +12,7 @@ import typer
 from . import complete, options, output
 from .progress import shown_progress
 from .render.figures import count
-from .rows.atomic import check_place, replacing
+from .rows.atomic import replacing
 from .rows.places import STDIN, check_target, format_for, is_lines
 from .rows.reading import read_rows
 from .rows.writing import make_writer
@@ -104,8 +104,7 @@ def suggest(
     Their columns stay, ours are added.
     """
     if output_file is not None:
-        check_target(data, output_file, json)
-        check_place(output_file)
+        check_target(output_file, json, [data, *labelled])
     with options.session(ctx).open_platform(device=device) as platform:
         # What is wrong with the adapter is said before a long file is read.
         reference = None if adapter is None else platform.resolve(adapter).manifest.reference

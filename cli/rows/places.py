@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from adapter_platform.core.data.uris import what_is_at
 from adapter_platform.core.errors import UsageError
+
+from .atomic import check_place, is_device
 
 STDIN = "-"
 LINES = (".txt", ".text")
@@ -47,7 +50,7 @@ def format_for(location: str | None, target: Path | None, json: bool) -> str:
         UsageError: the target's suffix says nothing.
     """
     if target is not None:
-        if target.exists():
+        if is_device(target):
             return FORMATS.get(target.suffix.lower(), "jsonl")
         return format_of(target)
     if json:
@@ -57,16 +60,24 @@ def format_for(location: str | None, target: Path | None, json: bool) -> str:
     return FORMATS.get(Path(location).suffix.lower(), "jsonl")
 
 
-def check_target(location: str | None, target: Path, json: bool) -> None:
-    """Refuses an output that cannot be meant. Raises `UsageError`."""
-    if target.suffix.lower() not in FORMATS and target.exists():
-        if target.is_dir():
-            raise UsageError(f"{target} is a directory", "give --output a file")
-    elif json and format_of(target) != "jsonl":
+def check_target(target: Path, json: bool, inputs: Iterable[str]) -> None:
+    """Refuses an output of rows that cannot be meant. Raises as `format_for`, `check_output`."""
+    check_output(target, inputs)
+    if format_for(None, target, json) != "jsonl" and json:
         raise UsageError(f"--json and --output {target} ask for two formats", "leave --json out")
-    if location is not None and is_same(location, target):
+
+
+def check_output(target: Path, inputs: Iterable[str], option: str = "--output") -> None:
+    """Refuses a file that cannot be written, or that is read too.
+
+    Raises:
+        DataError: as `check_place`.
+        UsageError: it is one of the inputs.
+    """
+    check_place(target)
+    if any(is_same(location, target) for location in inputs):
         raise UsageError(
-            f"{target} is the input too, and is not overwritten", "give another --output"
+            f"{target} is the input too, and is not overwritten", f"give another {option}"
         )
 
 
