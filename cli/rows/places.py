@@ -12,7 +12,7 @@ from .atomic import check_place, is_device
 
 STDIN = "-"
 LINES = (".txt", ".text")
-FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+FORMATS = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
 
 def is_lines(location: str) -> bool:
