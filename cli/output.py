@@ -13,6 +13,8 @@ from adapter_platform.core.errors import PlatformError
 
 LOGGER = "adapter_platform"
 PIPE_CLOSED = 141  # as a shell reports a command that SIGPIPE ended
+HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode's categories of characters that no screen shows
+JOINERS = "\u200c\u200d"  # the spelling of some scripts and emoji needs them
 
 
 def prepare_streams() -> None:
@@ -123,8 +125,8 @@ def printable(text: str) -> str:
 def _shown(character: str) -> str:
     if character in "\n\r\t":
         return " "
-    if unicodedata.category(character) in ("Cc", "Cs"):
-        return f"\\x{ord(character):02x}"
+    if character not in JOINERS and unicodedata.category(character) in HIDDEN:
+        return character.encode("unicode_escape").decode("ascii")
     return character
 
 
