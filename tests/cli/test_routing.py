@@ -145,8 +145,17 @@ def test_auto_may_be_the_default(profiled: Path, as_json: Json) -> None:
 
 
 def test_a_prompt_finds_the_adapter_for_each_line(
-    profiled: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+    profiled: Path, on_a_terminal: Callable[..., str]
 ) -> None:
+    shown = on_a_terminal(["classify", "-a", AUTO], typed=f"{DESK}\n{TOPIC}\n{STRANGE}\n\x04")
+    assert "auto finds an adapter for each text; one text a line, Ctrl-D ends" in shown
+    *answers, _ = shown.split("\n> ")[1:]
+    assert [answer.splitlines()[0] for answer in answers] == [DESK, TOPIC, STRANGE]
+    for answer, found in zip(answers, ("nearest desk", "nearest topics", "no answer"), strict=True):
+        assert found in answer
+
+
+def test_a_pipe_finds_the_adapter_for_each_line(profiled: Path, run: Run) -> None:
     result = run("classify", "-a", AUTO, stdin=f"{DESK}\n{STRANGE}\n")
     rows = list(csv.DictReader(io.StringIO(result.stdout), delimiter="\t"))
     assert [row["adapter"] for row in rows] == ["desk", ""]
