@@ -269,6 +269,18 @@ def test_a_full_disk_behind_standard_output_is_said(spawn: Spawn, store_dir: Pat
     assert done.stderr == ("error: standard output cannot be written: No space left on device\n")
 
 
+def test_a_closed_stream_is_an_empty_or_an_unread_one(spawn: Spawn, store_dir: Path) -> None:
+    def without(stream: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return spawn(*arguments, preexec_fn=lambda: os.close(stream))
+
+    asked = without(0, "classify", "-a", "desk")
+    assert (asked.returncode, asked.stderr) == (0, "there are no rows\n")
+    listed = without(1, "adapters", "list")
+    assert (listed.returncode, listed.stderr) == (0, "")
+    failed = without(2, "adapters", "show", "nobody")
+    assert (failed.returncode, failed.stdout) == (1, "")
+
+
 def test_ctrl_c_ends_with_one_line_and_exit_130(plugins_dir: Path) -> None:
     with subprocess.Popen(
         [*COMMAND, "wait"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
