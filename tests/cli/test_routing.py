@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,30 @@ def test_a_profile_is_the_next_version_and_answers_stay_as_they_are(
     assert as_json("adapters", "verify", "desk", "--json") == {"desk": {"problems": []}}
     older = as_json("adapters", "profile", "desk@1", "--data", data, "--json")
     assert older == {"adapter": "desk@4", "published": True, "current": False}
+
+
+def test_a_profile_is_made_of_the_columns_that_are_named_on_a_base_that_lies_elsewhere(
+    run: Run,
+    store_dir: Path,
+    tmp_path: Path,
+    tiny_base: Path,
+    publish_random: Callable[..., Any],
+) -> None:
+    base = Path(shutil.copytree(tiny_base, tmp_path / "base"))
+    publish_random(Store(store_dir), "mover", base=base)
+    moved = base.rename(tmp_path / "moved")
+    data, other = write_csv(tmp_path / "desk.csv", "desk"), tmp_path / "other.csv"
+    rows = data.read_text(encoding="utf-8").partition("\n")[2]
+    other.write_text(f"words,kind\n{rows}", encoding="utf-8")
+    columns = ("--text-column", "words", "--label-column", "kind")
+    line = ("adapters", "profile", "mover", "--data", other)
+    assert "has no column for the text" in run(*line, *columns[2:], "--base", moved).stderr
+    assert "has no column for the label" in run(*line, *columns[:2], "--base", moved).stderr
+    assert f"needs the base '{base}'" in run(*line, *columns).stderr
+    made = run(*line, *columns, "--base", moved)
+    assert made.stdout == "published mover@2, which is now current\n"
+    again = run("adapters", "profile", "mover", "--data", data, "--base", moved)
+    assert again.stdout == "mover@2 has this profile already\n"
 
 
 def test_data_without_training_texts_make_no_profile_and_it_is_said_how_they_would(
