@@ -25,7 +25,7 @@ from .rows.atomic import is_device, replacing
 from .rows.counting import count_rows
 from .rows.partial import Partial, partial_file
 from .rows.places import file_of, format_for
-from .rows.reading import read_rows, text_rows
+from .rows.reading import field_chooser, read_rows, text_rows
 from .rows.writing import make_writer
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Job:
     Attributes:
         texts: of the command line.
         location: of the input; None: the texts.
-        text_field: the input's column with the text.
+        text_field: the input's column with the text, where it is named.
         target: None: standard output.
         json: JSON lines, whatever the input is.
     """
@@ -55,7 +55,7 @@ class Job:
     question: Question
     texts: list[str]
     location: str | None
-    text_field: str
+    text_field: str | None
     target: Path | None
     json: bool
     quiet: bool
@@ -152,9 +152,10 @@ def _answer(
 def _rows(platform: Platform, job: Job) -> Rows[InputRow]:
     if job.location is None:
         return text_rows(job.texts)
-    field = job.question.adapter_field
-    further = [(field, "--adapter-field")] if field is not None else []
-    return read_rows(job.location, job.text_field, platform.registry, further)
+    text, adapter = job.text_field, job.question.adapter_field
+    choose = field_chooser(job.location, text, adapter)
+    named = {"--text-field": text, "--adapter-field": adapter}
+    return read_rows(job.location, choose, platform.registry, named)
 
 
 def _expected(job: Job) -> int:

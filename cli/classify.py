@@ -85,13 +85,13 @@ def classify(
         ),
     ] = None,
     text_field: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--text-field",
             metavar="COLUMN",
-            help="The column with the text; a table's only column needs no name.",
+            help="The column with the text, else 'text'; a table's only column needs no name.",
         ),
-    ] = "text",
+    ] = None,
     adapter_field: Annotated[
         str | None,
         typer.Option(
@@ -124,8 +124,9 @@ def classify(
 
     given = list(texts or ())
     check_request(given, input_file, output_file, json)
-    if adapter_field is not None and input_file is None:
-        raise UsageError("--adapter-field names a column of --input, which is not given")
+    for option, field in (("--text-field", text_field), ("--adapter-field", adapter_field)):
+        if field is not None and input_file is None:
+            raise UsageError(f"{option} names a column of --input, which is not given")
     wanted = Wanted(json, top_k, quiet)
     engine_name = None if engine is None else engine.value
     with options.session(ctx).open_platform(device=device, engine=engine_name) as platform:
@@ -135,7 +136,7 @@ def classify(
         question = Question(asked, kind, base, engine_name, top_k, adapter_field)
         alone = not given and input_file is None and sys.stdin.isatty()
         if asked and given and output_file is None:
-            answer_texts(platform, question, meanings, given, wanted)
+            answer_texts(platform, question, meanings, given, wanted, alone=len(given) == 1)
         elif asked and alone:
             prompt(platform, question, meanings, wanted)
         else:
@@ -158,7 +159,7 @@ def check_request(
         if not is_whole(text):
             raise UsageError(f"TEXT {number} is not valid UTF-8", "check the terminal's encoding")
     if output_file is not None:
-        check_target(input_file, output_file, json)
+        check_target(output_file, json, [] if input_file is None else [input_file])
 
 
 def answer_texts(
@@ -167,13 +168,19 @@ def answer_texts(
     meanings: Meanings,
     texts: list[str],
     wanted: Wanted,
+    *,
+    alone: bool,
 ) -> None:
-    """Answers texts from the command line: one in full, several as a table."""
+    """Answers texts that were typed: one in full, several as a table.
+
+    Args:
+        alone: there is one, and none will follow; its JSON may take several lines.
+    """
     predictions = platform.classify(
         texts, question.adapter, base=question.base, engine=question.engine
     )
     if wanted.json:
-        write = output.json_document if len(texts) == 1 else output.json_line
+        write = output.json_document if alone else output.json_line
         for prediction in predictions:
             write(prediction.to_dict(top_k=wanted.top_k))
         return
@@ -219,7 +226,7 @@ def prompt(platform: Platform, question: Question, meanings: Meanings, wanted: W
         output.note(f"{who}; one text a line, Ctrl-D ends")
     while True:
         try:
-            text = input("> ")
+            text = _ask()
         except EOFError:
             output.note("")
             return
@@ -231,5 +238,15 @@ def prompt(platform: Platform, question: Question, meanings: Meanings, wanted: W
         if not is_whole(text):
             output.warn("that line is not valid UTF-8")
             continue
-        answer_texts(platform, question, meanings, [text], wanted)
+        answer_texts(platform, question, meanings, [text], wanted, alone=False)
         output.flush()
+
+
+def _ask() -> str:
+    """A line from the terminal. Raises as `input`."""
+    if sys.stdout.isatty():
+        return input("> ")
+    print(
+        "> ", end="", file=sys.stderr, flush=True
+    )  # answers alone go where somebody has sent them
+    return input()

@@ -78,7 +78,6 @@ def check(
     """
     from adapter_platform.core.examples import load_examples, summarise
     from adapter_platform.core.registry import Domain
-    from adapter_platform.core.training.requests import by_split
 
     from .render.summary import describe
 
@@ -87,7 +86,7 @@ def check(
         if len(data) == 1 and data[0] in registry.domains:
             domain = registry.domain(data[0])
         else:
-            domain = Domain("", data=by_split(options.split_data(data, option="") or {}))
+            domain = Domain("", data=options.split_data(data, option="") or {})
         dataset = load_examples(
             domain.data,
             registry,

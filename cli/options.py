@@ -229,8 +229,8 @@ def everywhere() -> list[TyperOption]:
     return found
 
 
-def split_data(given: list[str], option: str = "--data ") -> str | dict[str, str] | None:
-    """``--data`` as the platform takes it: None, one URI, or URIs by split.
+def split_data(given: list[str], option: str = "--data ") -> dict[str, str] | None:
+    """``--data`` as the platform takes it: URIs by split, one alone for all; None: not given.
 
     Args:
         option: what stands before each on the command line; empty where they are arguments.
@@ -254,7 +254,7 @@ def split_data(given: list[str], option: str = "--data ") -> str | dict[str, str
         by_split[split] = uri
     if "" in by_split and len(by_split) > 1:
         raise UsageError(f"{option}{by_split['']} does not say which split it is", which)
-    return by_split.get("") or by_split or None
+    return {split or ALL: uri for split, uri in by_split.items()} or None
 
 
 def columns(text: str | None, label: str | None) -> dict[str, str]:

@@ -13,10 +13,18 @@ from adapter_platform.core.errors import PlatformError
 
 LOGGER = "adapter_platform"
 PIPE_CLOSED = 141  # as a shell reports a command that SIGPIPE ended
+HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode's categories of characters that no screen shows
+JOINERS = "\u200c\u200d"  # the spelling of some scripts and emoji needs them
 
 
 def prepare_streams() -> None:
-    """UTF-8 whatever the locale says; what cannot be written is escaped rather than fatal."""
+    """UTF-8 whatever the locale says; what cannot be written is escaped rather than fatal.
+
+    A stream that is closed leads nowhere.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, _nowhere(mode))
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -59,7 +67,11 @@ def unwritable(error: OSError) -> PlatformError:
 
 def drop_output() -> None:
     """Standard output leads nowhere from now on, so that leaving does not fail on it again."""
-    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - open until exit
+    sys.stdout = _nowhere("w")
+
+
+def _nowhere(mode: str) -> IO[str]:
+    return open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123 - open until exit
 
 
 class Results:
@@ -123,8 +135,8 @@ def printable(text: str) -> str:
 def _shown(character: str) -> str:
     if character in "\n\r\t":
         return " "
-    if unicodedata.category(character) in ("Cc", "Cs"):
-        return f"\\x{ord(character):02x}"
+    if character not in JOINERS and unicodedata.category(character) in HIDDEN:
+        return character.encode("unicode_escape").decode("ascii")
     return character
 
 

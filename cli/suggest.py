@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,9 +12,9 @@ import typer
 from . import complete, options, output
 from .progress import shown_progress
 from .render.figures import count
-from .rows.atomic import check_place, replacing
+from .rows.atomic import replacing
 from .rows.places import STDIN, check_target, format_for, is_lines
-from .rows.reading import TEXT, read_rows
+from .rows.reading import read_rows
 from .rows.writing import make_writer
 
 if TYPE_CHECKING:
@@ -104,8 +104,7 @@ def suggest(
     Their columns stay, ours are added.
     """
     if output_file is not None:
-        check_target(data, output_file, json)
-        check_place(output_file)
+        check_target(output_file, json, [data, *labelled])
     with options.session(ctx).open_platform(device=device) as platform:
         # What is wrong with the adapter is said before a long file is read.
         reference = None if adapter is None else platform.resolve(adapter).manifest.reference
@@ -135,17 +134,15 @@ def read_texts(location: str, column: str | None, registry: Registry) -> Texts:
     Raises:
         DataError: nothing can be read, the column is not clear, or no row holds a text.
     """
+    from adapter_platform.core.data.columns import find_text_column
     from adapter_platform.core.errors import DataError
 
-    if is_lines(location):
-        if column is not None:
-            raise DataError(f"lines of text have no column {column!r}", "leave --text-column out")
-        name = TEXT
-    else:
-        name = _text_column(location, column, registry)
+    def choose(names: Sequence[str]) -> str:
+        return find_text_column(location, names, column)
+
     rows: list[InputRow] = []
     bad: list[InputRow] = []
-    for row in read_rows(location, name, registry):
+    for row in read_rows(location, choose, registry, {"--text-column": column}):
         (rows if row.text is not None else bad).append(row)
     where = "standard input" if location == STDIN else location
     if not rows:
@@ -153,16 +150,6 @@ def read_texts(location: str, column: str | None, registry: Registry) -> Texts:
         raise DataError(f"{where} has no texts{why}")
     problem = f"{count(len(bad), 'row')} without a text; the first: {bad[0].problem}" if bad else ""
     return Texts(rows, problem)
-
-
-def _text_column(location: str, wanted: str | None, registry: Registry) -> str:
-    from adapter_platform.core.data.columns import find_text_column
-    from adapter_platform.core.data.uris import open_rows
-    from adapter_platform.core.registry import Record
-
-    rows, _ = open_rows(location, registry)
-    first = next((row for row in rows if isinstance(row, Record)), None)
-    return TEXT if first is None else find_text_column(location, list(first.fields), wanted)
 
 
 def write(

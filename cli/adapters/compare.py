@@ -10,7 +10,7 @@ from .. import complete, options, output
 from ..render.comparison import differ, figures, mcnemar, right_and_wrong, verdict
 from ..render.figures import count
 from ..render.table import draw
-from .judged import check_page, say_what_is_judged, write_json, write_page
+from .judged import check_outputs, say_what_is_judged, write_json, write_page
 
 if TYPE_CHECKING:
     from adapter_platform.core.training.compare import Comparison
@@ -52,13 +52,11 @@ def compare(
 
     Texts that either was trained on are left out. A difference is B's figure less A's.
     """
-    if html is not None:
-        check_page(html)
+    uris = options.split_data(data)
+    check_outputs(uris, output_file, html)
     columns = options.columns(text_column, label_column)
     with options.session(ctx).open_platform(device=device) as platform:
-        found = platform.compare(
-            a, b, options.split_data(data), columns=columns, split=split, base=base
-        )
+        found = platform.compare(a, b, uris, columns=columns, split=split, base=base)
     if output_file is not None:
         write_json(output_file, found)
     if html is not None:

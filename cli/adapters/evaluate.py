@@ -21,7 +21,7 @@ from ..render.evaluation import (
     slices,
 )
 from ..render.table import Table, draw
-from .judged import check_page, say_what_is_judged, write_json, write_page
+from .judged import check_outputs, say_what_is_judged, write_json, write_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -50,13 +50,11 @@ def evaluate(
     Without --data, the test texts of the domain under the adapter's name. Texts that it was
     trained on are left out, unless --split train asks for them.
     """
-    if html is not None:
-        check_page(html)
+    uris = options.split_data(data)
+    check_outputs(uris, output_file, html)
     columns = options.columns(text_column, label_column)
     with options.session(ctx).open_platform(device=device) as platform:
-        found = platform.evaluate(
-            name, options.split_data(data), columns=columns, split=split, base=base
-        )
+        found = platform.evaluate(name, uris, columns=columns, split=split, base=base)
     if output_file is not None:
         write_json(output_file, found)
     if html is not None:

@@ -10,7 +10,8 @@ from typing import Any
 from .. import output
 from ..render.evaluation import judged_sentences
 from ..render.plots import check_plots
-from ..rows.atomic import check_place, replacing
+from ..rows.atomic import replacing
+from ..rows.places import check_output
 
 
 def say_what_is_judged(found: Mapping[str, Any]) -> None:
@@ -21,10 +22,21 @@ def say_what_is_judged(found: Mapping[str, Any]) -> None:
         output.note(sentence)
 
 
-def check_page(path: Path) -> None:
-    """Raises `PlatformError` where no page can be written, before any text is classified."""
-    check_plots()
-    check_place(path)
+def check_outputs(
+    data: Mapping[str, str] | None, output_file: Path | None, html: Path | None
+) -> None:
+    """Raises `PlatformError` where a file cannot be written or is read, before any text is
+    classified.
+
+    Args:
+        data: URIs by split.
+    """
+    inputs = (data or {}).values()
+    if output_file is not None:
+        check_output(output_file, inputs)
+    if html is not None:
+        check_plots()
+        check_output(html, inputs, "--html")
 
 
 def write_page(path: Path, html: str) -> None:

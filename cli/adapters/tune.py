@@ -73,7 +73,7 @@ def tune(
     Test texts are not read. The same command goes on with the trials of an interrupted one; a
     larger --trials adds to them.
     """
-    from ..rows.atomic import check_place
+    from ..rows.places import check_output
 
     asked: TrainingOptions = {
         "settings": recipe_settings(recipe, set_ or [], base),
@@ -85,7 +85,8 @@ def tune(
     place = output_file or Path(f"{name}.recipe.toml")
     outcome = None
     with options.session(ctx).open_platform() as platform:
-        check_place(place)
+        settings = map(str, filter(None, (recipe, space)))
+        check_output(place, [*(uris or {}).values(), *settings])
         try:
             with shown_progress() as progress:
                 found = platform.tune(

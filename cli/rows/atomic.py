@@ -38,9 +38,13 @@ def replacing(path: Path) -> Iterator[IO[str]]:
 
 def check_place(path: Path) -> None:
     """Raises `DataError` where no file of this name can be."""
-    if path.is_dir():
+    try:
+        is_directory, has_parent = path.is_dir(), path.parent.is_dir()
+    except OSError as error:  # too long a name, for one
+        raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
+    if is_directory:
         raise DataError(f"{path} is a directory, so no file can be written there")
-    if not path.parent.is_dir():
+    if not has_parent:
         raise DataError(f"{path} cannot be written: there is no directory {path.parent}")
 
 

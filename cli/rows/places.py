@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from adapter_platform.core.data.uris import what_is_at
 from adapter_platform.core.errors import UsageError
+
+from .atomic import check_place, is_device
 
 STDIN = "-"
 LINES = (".txt", ".text")
-FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+FORMATS = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
 
 def is_lines(location: str) -> bool:
@@ -20,8 +24,8 @@ def file_of(location: str) -> Path | None:
     """The plain file that a path or URI names; None where it names none on this machine."""
     if location == STDIN:
         return None
-    paths = (Path(location), Path(location.partition(":")[2]))
-    return next((path for path in paths if path.is_file()), None)
+    places = map(what_is_at, (location, location.partition(":")[2]))
+    return next((place for place in places if place is not None and place.is_file()), None)
 
 
 def format_of(path: Path) -> str:
@@ -46,7 +50,7 @@ def format_for(location: str | None, target: Path | None, json: bool) -> str:
         UsageError: the target's suffix says nothing.
     """
     if target is not None:
-        if target.exists():
+        if is_device(target):
             return FORMATS.get(target.suffix.lower(), "jsonl")
         return format_of(target)
     if json:
@@ -56,16 +60,24 @@ def format_for(location: str | None, target: Path | None, json: bool) -> str:
     return FORMATS.get(Path(location).suffix.lower(), "jsonl")
 
 
-def check_target(location: str | None, target: Path, json: bool) -> None:
-    """Refuses an output that cannot be meant. Raises `UsageError`."""
-    if target.suffix.lower() not in FORMATS and target.exists():
-        if target.is_dir():
-            raise UsageError(f"{target} is a directory", "give --output a file")
-    elif json and format_of(target) != "jsonl":
+def check_target(target: Path, json: bool, inputs: Iterable[str]) -> None:
+    """Refuses an output of rows that cannot be meant. Raises as `format_for`, `check_output`."""
+    check_output(target, inputs)
+    if format_for(None, target, json) != "jsonl" and json:
         raise UsageError(f"--json and --output {target} ask for two formats", "leave --json out")
-    if location is not None and is_same(location, target):
+
+
+def check_output(target: Path, inputs: Iterable[str], option: str = "--output") -> None:
+    """Refuses a file that cannot be written, or that is read too.
+
+    Raises:
+        DataError: as `check_place`.
+        UsageError: it is one of the inputs.
+    """
+    check_place(target)
+    if any(is_same(location, target) for location in inputs):
         raise UsageError(
-            f"{target} is the input too, and is not overwritten", "give another --output"
+            f"{target} is the input too, and is not overwritten", f"give another {option}"
         )
 
 

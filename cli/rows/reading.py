@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 TEXT = "text"
 HEAD = 256  # rows without a header that say together what columns there are
 BOM = b"\xef\xbb\xbf"
+
+Choose = Callable[[Sequence[str]], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,26 +44,52 @@ class InputRow:
 
 
 def read_rows(
-    location: str, column: str, registry: Registry, further: Sequence[tuple[str, str]] = ()
+    location: str, choose: Choose, registry: Registry, named: Mapping[str, str | None] | None = None
 ) -> Rows[InputRow]:
     """The rows of a file, URI, or standard input (``-``), in order.
 
     Args:
-        column: which column holds the text; a table of one column needs none of that name.
-        further: columns that there must be too, each with the option that names it.
+        choose: says of the columns that there are which one holds the text.
+        named: columns by the options that name them, which lines of text do not have.
 
     Raises:
-        DataError: nothing can be read at all, or the columns are not there.
+        DataError: nothing can be read at all, or a column is named where there are none; and as
+            `choose`, when the first row is asked for.
     """
     if is_lines(location):
-        for name, option in further:
-            raise DataError(f"lines of text have no column {name!r}", f"leave {option} out")
+        for option, name in (named or {}).items():
+            if name is not None:
+                raise DataError(f"lines of text have no column {name!r}", f"leave {option} out")
     if location == STDIN:
         return Rows(_lines(sys.stdin.buffer, "standard input"), [TEXT])
     if is_lines(location):
         return Rows(_file_lines(Path(location)), [TEXT])
     rows, _ = open_rows(location, registry)
-    return Rows(_records(rows, column, further, location), rows.columns)
+    return Rows(_records(rows, choose), rows.columns)
+
+
+def field_chooser(location: str, text: str | None = None, adapter: str | None = None) -> Choose:
+    """Chooses the column that is named, else ``text`` or the only one that there is.
+
+    It raises `DataError` where that is not there, or the adapters' column is not.
+
+    Args:
+        text, adapter: the columns that ``--text-field`` and ``--adapter-field`` name.
+    """
+
+    def choose(names: Sequence[str]) -> str:
+        usual = names[0] if len(names) == 1 else TEXT
+        field = usual if text is None else text
+        for option, name in (("--adapter-field", adapter), ("--text-field", field)):
+            if name is not None and name not in names:
+                shown = ", ".join(map(repr, names))
+                raise DataError(
+                    f"{location} has no column {name!r}",
+                    f"its columns are {shown}; choose one with {option}",
+                )
+        return field
+
+    return choose
 
 
 def text_rows(texts: Iterable[str]) -> Rows[InputRow]:
@@ -89,47 +117,27 @@ def _lines(file: Iterable[bytes], name: str) -> Iterator[InputRow]:
         yield _row({TEXT: text}, text, f"{name}:{number}")
 
 
-def _records(
-    rows: Rows[Record | BadRow],
-    column: str,
-    further: Sequence[tuple[str, str]],
-    location: str,
-) -> Iterator[InputRow]:
-    head = list(islice(rows, 1))
-    names: Iterable[str] = rows.columns
-    if not names:  # each row brings its own, and the first may not have all
-        head += islice(rows, HEAD - 1)
-        names = dict.fromkeys(n for row in head if isinstance(row, Record) for n in row.fields)
-    if names:
-        column = _text_column(names, column, further, location)
-    for row in chain(head, rows):
-        if isinstance(row, BadRow):
-            yield InputRow(problem=f"{row.where}: {row.reason}")
-        else:
-            yield _row(row.fields, row.fields.get(column), row.where)
+def _records(rows: Rows[Record | BadRow], choose: Choose) -> Iterator[InputRow]:
+    names, column = list[str](), TEXT
+    while not names:
+        head = list(islice(rows, 1))
+        names = rows.columns
+        if not names:  # each row brings its own, and the first may not have all
+            head += islice(rows, HEAD - 1)
+            records = (row for row in head if isinstance(row, Record))
+            names = list(dict.fromkeys(name for row in records for name in row.fields))
+        if names:
+            column = choose(names)
+        elif not head:
+            return
+        yield from (_input_row(row, column) for row in head)
+    yield from (_input_row(row, column) for row in rows)
 
 
-def _text_column(
-    columns: Iterable[str], column: str, further: Sequence[tuple[str, str]], location: str
-) -> str:
-    """Which of the columns holds the text: the one that is asked for, or else the only one.
-
-    Raises:
-        DataError: none does, or one of `further` is not there.
-    """
-    names = list(columns)
-    wanted = [*further, (column, "--text-field")]
-    if len(names) == 1 and column == TEXT:
-        column = names[0]
-        wanted.pop()
-    for name, option in wanted:
-        if name not in names:
-            shown = ", ".join(map(repr, names))
-            raise DataError(
-                f"{location} has no column {name!r}",
-                f"its columns are {shown}; choose one with {option}",
-            )
-    return column
+def _input_row(row: Record | BadRow, column: str) -> InputRow:
+    if isinstance(row, BadRow):
+        return InputRow(problem=f"{row.where}: {row.reason}")
+    return _row(row.fields, row.fields.get(column), row.where)
 
 
 def _row(fields: Mapping[str, Any], cell: Any, where: str) -> InputRow:

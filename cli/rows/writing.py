@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,7 +18,7 @@ PREFIX = "predicted_"
 
 Values = Mapping[str, Any]
 
-_as_json = json.JSONEncoder(ensure_ascii=False, default=str).encode
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=str).encode
 
 
 class Writer(Protocol):
@@ -165,7 +166,23 @@ class _JsonLines(_Headed):
 
 
 def _cell(value: Any) -> str:
-    """A value in a table's cell: texts as they are, nothing as nothing, the rest as JSON."""
+    """A value in a table's cell: texts and numbers as they are, nothing as nothing, else JSON."""
     if value is None or value == []:
         return ""
-    return value if isinstance(value, str) else _as_json(value)
+    return str(value) if isinstance(value, str | float) else _as_json(value)
+
+
+def _as_json(value: Any) -> str:
+    """A value as JSON, in which a number that is none or is infinite is null."""
+    try:
+        return _encode(value)
+    except ValueError:
+        return _encode(_finite(value))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -40,12 +40,13 @@ def open_rows(uri: str, registry: Registry) -> tuple[Rows[Record | BadRow], Data
         brought = registry.sources.get(scheme)
         if brought is not None:
             return _read(brought, location), brought.value
-        if not _exists(uri):
+        if what_is_at(uri) is None:
             raise unknown("data source", scheme, registry.sources, DataError)
     suffix = Path(uri).suffix
     found = registry.source_for_suffix(suffix) if suffix else None
     if found is None:
-        if Path(uri).is_dir():
+        place = what_is_at(uri)
+        if place is not None and place.is_dir():
             raise DataError(f"{uri} is a directory, not a file of rows", "name a file in it")
         known = sorted({s for b in registry.sources.values() for s in b.value.suffixes})
         kind = f"the suffix {suffix!r}" if suffix else "no suffix"
@@ -92,8 +93,9 @@ def _checked(
         ) from error
 
 
-def _exists(path: str) -> bool:
+def what_is_at(path: str) -> Path | None:
+    """The path, where a file or anything else is; None also for what can be no path at all."""
     try:
-        return Path(path).exists()
-    except (OSError, ValueError):  # too long, or with a NUL: no such file
-        return False
+        return Path(path) if Path(path).exists() else None
+    except (OSError, ValueError):  # too long, or with a NUL
+        return None

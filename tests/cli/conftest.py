@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pty
+import select
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -204,6 +207,51 @@ def spawn() -> Spawn:
         return subprocess.run(
             line, env=env, capture_output=True, text=True, encoding="utf-8", check=False, **options
         )
+
+    return command
+
+
+@pytest.fixture
+def on_a_terminal() -> Callable[..., str]:
+    """``on_a_terminal(["adapters", "list"])``: what a terminal shows of a command."""
+
+    def command(
+        arguments: list[str],
+        typed: str = "",
+        stdout: IO[bytes] | None = None,
+        columns: int = 80,
+        **env: str,
+    ) -> str:
+        """Sends `typed` when the command asks with ``> ``; its answers go to `stdout`, if given."""
+        ours, theirs = pty.openpty()
+        small = {"TERM": "xterm", "COLUMNS": str(columns), "OMP_NUM_THREADS": "1"}
+        line = [sys.executable, "-m", "adapter_platform.cli", *arguments]
+        with subprocess.Popen(
+            line,
+            stdin=theirs,
+            stdout=stdout or theirs,
+            stderr=theirs,
+            env={**os.environ, **small, **env},
+        ) as process:
+            os.close(theirs)
+            shown, deadline, sent = b"", time.monotonic() + 120, not typed
+            while time.monotonic() < deadline:
+                if not select.select([ours], [], [], 0.2)[0]:
+                    if process.poll() is not None:
+                        break
+                    continue
+                try:
+                    shown += os.read(ours, 65536)
+                except OSError:  # Linux's way of saying that the other side is closed
+                    break
+                if not sent and shown.endswith(b"> "):
+                    sent = True
+                    os.write(ours, typed.encode())
+            if process.poll() is None and time.monotonic() >= deadline:
+                process.kill()
+            os.close(ours)
+        assert process.returncode == 0, shown.decode()
+        return shown.decode().replace("\r\n", "\n")
 
     return command
 

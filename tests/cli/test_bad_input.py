@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -43,7 +44,11 @@ FILES: Mapping[str, bytes] = {
     "recipe.toml": b"epochs = \n",
     "recipe.json": b"[1, 2]",
     "notes.txt": b"one\n",
+    "report.xlsx": b"somebody's",
+    "new.recipe.toml": b"epochs = 1\n",
+    "space.toml": b"[epochs]\nlow = 1\nhigh = 2\n",
 }
+TEXT = "我想知道怎么付款，" * 10  # longer than the name of a file may be
 
 
 @dataclass(frozen=True)
@@ -214,6 +219,10 @@ DATA = [
     Bad("data check none.csv", "there is no file none.csv", "seen from"),
     Bad("data check unlabelled.csv --label-errors", "no column for the label", "--label-column"),
     Bad("data check good.csv --base no/where/at/all", "does not exist", "bases list"),
+    Bad("data check ''", "the data's place is empty", "csv:data.csv"),
+    Bad("data check test=", "the data's place is empty", "csv:data.csv"),
+    Bad("adapters eval desk --data ''", "the data's place is empty", "csv:data.csv"),
+    Bad(f"data check {TEXT}", "has no suffix", "csv:"),
     Bad("data suggest empty.csv", "empty.csv is empty"),
     Bad("data suggest none.csv", "there is no file none.csv", "seen from"),
     Bad("data suggest header.csv", "header.csv has no texts"),
@@ -225,22 +234,37 @@ DATA = [
     Bad("data suggest good.csv --labelled good.csv", "none of the 12 texts is left to be labelled"),
     Bad("data suggest good.csv -n 0", "greater than or equal to 1", "--help", 2),
     Bad("data suggest good.csv -o good.csv", "good.csv is the input too", "another --output", 2),
+    Bad(
+        "data suggest good.csv --labelled csv:unlabelled.csv -o unlabelled.csv",
+        "unlabelled.csv is the input too",
+        "another --output",
+        2,
+    ),
     Bad("data suggest good.csv -o no/where.csv", "there is no directory no"),
     Bad("data suggest good.csv -o next.xls", "cannot be written as '.xls'", ".csv, .tsv", 2),
+    Bad("data suggest good.csv -o notes.txt", "cannot be written as '.txt'", ".csv, .tsv", 2),
 ]
 
 FILE_ROWS = [
     Bad("classify -a desk -i none.csv", "there is no file none.csv", "seen from"),
     Bad("classify -a desk -i none.txt", "none.txt cannot be read"),
+    Bad(f"classify -a desk -i {TEXT}", "has no suffix", "csv:"),
+    Bad(f"classify -a desk -i {TEXT} -o out.csv", "has no suffix", "csv:"),
+    Bad(f"classify -a desk -i {TEXT}.txt", "cannot be read: File name too long"),
     Bad("classify -a desk -i .", "is a directory", "name a file in it"),
     Bad("classify -a desk -i columns.csv", "columns.csv has no column 'text'", "'foo', 'bar'"),
     Bad("classify -a desk -i good.csv --text-field no", "no column 'no'", "--text-field"),
+    Bad("classify -a desk -i notes.txt --text-field no", "lines of text have no", "--text-field"),
+    Bad("classify -a desk -i - --text-field text", "lines of text have no", "--text-field"),
+    Bad("classify -a desk --text-field no x", "names a column of --input", code=2),
     Bad("classify -a desk -i bad.parquet", "bad.parquet cannot be read as Parquet"),
     Bad("classify -a desk -i good.csv -o no/where.csv", "there is no directory no"),
-    Bad("classify -a desk -i good.csv -o .", "is a directory", "give --output a file", 2),
+    Bad("classify -a desk -i good.csv -o .", ". is a directory"),
     Bad("classify -a desk -i good.csv -o good.csv", "is the input too", "another --output", 2),
     Bad("classify -a desk -i csv:good.csv -o ./good.csv", "is the input too", "another", 2),
     Bad("classify -a desk -i good.csv -o out.xlsx", "cannot be written as '.xlsx'", ".csv", 2),
+    Bad("classify -a desk -i good.csv -o report.xlsx", "cannot be written as '.xlsx'", ".csv", 2),
+    Bad(f"classify -a desk x -o {TEXT}.csv", "cannot be written: File name too long"),
 ]
 
 ADAPTERS = [
@@ -264,6 +288,32 @@ ADAPTERS = [
     Bad("adapters eval desk --data good.csv --html no/where.html", "there is no directory no"),
     Bad("adapters eval desk --data good.csv --html .", ". is a directory"),
     Bad("adapters compare desk desk@1 --html no/where.html", "there is no directory no"),
+    Bad("adapters eval desk --output no/where.json", "there is no directory no"),
+    Bad("adapters compare desk desk@1 --output no/where.json", "there is no directory no"),
+    Bad(
+        "adapters eval desk --data test=good.csv --output good.csv",
+        "good.csv is the input too",
+        "another --output",
+        2,
+    ),
+    Bad(
+        "adapters compare desk desk@1 --data good.csv --html ./good.csv",
+        "good.csv is the input too",
+        "another --html",
+        2,
+    ),
+    Bad(
+        "adapters tune new --base {base} --data good.csv --recipe new.recipe.toml",
+        "new.recipe.toml is the input too",
+        "another --output",
+        2,
+    ),
+    Bad(
+        "adapters tune new --base {base} --data good.csv --space space.toml --output space.toml",
+        "space.toml is the input too",
+        "another --output",
+        2,
+    ),
     Bad("adapters promote desk@2", "is damaged", "verify", harm=damage),
     Bad("adapters promote desk@7", "desk has no version 7", "1, 2"),
     Bad("adapters rollback tags", "no version before tags@1"),
@@ -360,7 +410,7 @@ def test_it_ends_in_a_sentence_and_leaves_the_store_as_it_was(
         bad.harm(store_dir)
     before, files = tree_hash(store_dir), tree_hash(working_directory)
     line = bad.line.format(base=tiny_base, other=other_base, store=store_dir)
-    result = run(*line.split(), **bad.env)
+    result = run(*shlex.split(line), **bad.env)
     check(result, bad)
     if os.environ.get("SHOW_SENTENCES"):
         print(f"\n$ platform {bad.line}\n{result.stderr}", end="")

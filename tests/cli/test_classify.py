@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -263,6 +265,25 @@ def test_the_output_file_is_of_its_suffix_and_standard_output_stays_empty(
     first = json.loads(out.read_text(encoding="utf-8").splitlines()[0])
     assert isinstance(first["labels"], list)
     assert len(first["top"]) == 2
+
+
+def test_a_tab_file_is_a_table_on_both_sides(run: Run, tmp_path: Path) -> None:
+    path, out = tmp_path / "in.tab", tmp_path / "out.tab"
+    path.write_text("id\ttext\n1\thello\n", encoding="utf-8")
+    shown = run("classify", "-a", "desk", "-i", path)
+    assert shown.stdout.startswith("id\ttext\tlabel\t")
+    assert run("classify", "-a", "desk", "-i", path, "-o", out).exit_code == 0
+    assert out.read_text(encoding="utf-8") == shown.stdout
+
+
+def test_rows_go_through_a_device_or_a_named_pipe_of_any_name(run: Run, tmp_path: Path) -> None:
+    place = tmp_path / "rows"
+    os.mkfifo(place)
+    with subprocess.Popen(["cat", place], stdout=subprocess.PIPE, text=True) as cat:
+        result = run("classify", "-a", "desk", "hello", "-o", place)
+        assert cat.stdout is not None
+        assert json.loads(cat.stdout.read())["text"] == "hello"
+    assert result.exit_code == 0, result.output
 
 
 def test_json_lines_keep_values_as_they_were(run: Run, tmp_path: Path) -> None:

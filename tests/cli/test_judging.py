@@ -147,6 +147,14 @@ def test_the_report_is_one_file_beside_what_is_printed(
     assert "退款到账" in written
 
 
+def test_the_json_of_an_evaluation_is_written_to_a_file_as_well(
+    answer: Answer, as_json: Json, texts: Path, tmp_path: Path
+) -> None:
+    line, kept = ("adapters", "eval", "desk", "--data", texts), tmp_path / "found.json"
+    assert answer(*line, "--output", kept) == answer(*line)
+    assert json.loads(kept.read_text(encoding="utf-8")) == as_json(*line, "--json")
+
+
 def test_no_text_is_classified_for_a_report_that_cannot_be_drawn(
     run: Run, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
-import select
 import signal
 import statistics
 import subprocess
@@ -22,6 +20,7 @@ from adapter_platform.cli.render.table import width
 from adapter_platform.cli.rows.answering import CHUNK
 
 Spawn = Callable[..., "subprocess.CompletedProcess[str]"]
+Terminal = Callable[..., str]
 
 COMMAND = [sys.executable, "-m", "adapter_platform.cli"]
 HEAVY = ("torch", "transformers", "peft", "numpy", "sklearn", "datasets")
@@ -270,6 +269,18 @@ def test_a_full_disk_behind_standard_output_is_said(spawn: Spawn, store_dir: Pat
     assert done.stderr == ("error: standard output cannot be written: No space left on device\n")
 
 
+def test_a_closed_stream_is_an_empty_or_an_unread_one(spawn: Spawn, store_dir: Path) -> None:
+    def without(stream: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return spawn(*arguments, preexec_fn=lambda: os.close(stream))
+
+    asked = without(0, "classify", "-a", "desk")
+    assert (asked.returncode, asked.stderr) == (0, "there are no rows\n")
+    listed = without(1, "adapters", "list")
+    assert (listed.returncode, listed.stderr) == (0, "")
+    failed = without(2, "adapters", "show", "nobody")
+    assert (failed.returncode, failed.stdout) == (1, "")
+
+
 def test_ctrl_c_ends_with_one_line_and_exit_130(plugins_dir: Path) -> None:
     with subprocess.Popen(
         [*COMMAND, "wait"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -304,37 +315,8 @@ def test_an_argument_that_is_not_utf8_is_a_sentence(store_dir: Path) -> None:
 # --- terminals ------------------------------------------------------------------------------------
 
 
-def on_a_terminal(arguments: list[str], typed: str = "", columns: int = 80, **env: str) -> str:
-    """What a terminal shows; `typed` is sent when the command asks with ``> ``."""
-    ours, theirs = pty.openpty()
-    small = {"TERM": "xterm", "COLUMNS": str(columns), "OMP_NUM_THREADS": "1"}
-    environment = {**os.environ, **small, **env}
-    with subprocess.Popen(
-        [*COMMAND, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
-    ) as process:
-        os.close(theirs)
-        shown, deadline, sent = b"", time.monotonic() + 120, not typed
-        while time.monotonic() < deadline:
-            if not select.select([ours], [], [], 0.2)[0]:
-                if process.poll() is not None:
-                    break
-                continue
-            try:
-                shown += os.read(ours, 65536)
-            except OSError:  # Linux's way of saying that the other side is closed
-                break
-            if not sent and shown.endswith(b"> "):
-                sent = True
-                os.write(ours, typed.encode())
-        if process.poll() is None and time.monotonic() >= deadline:
-            process.kill()
-        os.close(ours)
-    assert process.returncode == 0, shown.decode()
-    return shown.decode().replace("\r\n", "\n")
-
-
 def test_a_narrow_terminal_gets_lines_for_columns_and_nothing_is_cropped(
-    store_dir: Path,
+    on_a_terminal: Terminal, store_dir: Path
 ) -> None:
     shown = on_a_terminal(["adapters", "list"], columns=40, NO_COLOR="1")
     for line in ("name     desk", "labels   3", "kind     hierarchical"):
@@ -343,7 +325,9 @@ def test_a_narrow_terminal_gets_lines_for_columns_and_nothing_is_cropped(
 
 
 @pytest.mark.parametrize("words", [["eval", "desk"], ["compare", "desk@1", "desk@2"]])
-def test_judging_keeps_within_80_cells(store_dir: Path, tmp_path: Path, words: list[str]) -> None:
+def test_judging_keeps_within_80_cells(
+    on_a_terminal: Terminal, store_dir: Path, tmp_path: Path, words: list[str]
+) -> None:
     labels = ("refund", "delivery", "invoice")
     rows = [f"{word} {i},{labels[i % 3]}" for i in range(20) for word in ("money back", "退款到账")]
     texts = tmp_path / "texts.csv"
@@ -355,15 +339,31 @@ def test_judging_keeps_within_80_cells(store_dir: Path, tmp_path: Path, words: l
 
 
 @pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_no_colour_is_sent_where_none_is_wanted(store_dir: Path, env: dict[str, str]) -> None:
+def test_no_colour_is_sent_where_none_is_wanted(
+    on_a_terminal: Terminal, store_dir: Path, env: dict[str, str]
+) -> None:
     assert "\x1b[3" not in on_a_terminal(["adapters", "list"], **env)
 
 
-def test_at_a_prompt_each_line_is_answered_until_the_input_ends(store_dir: Path) -> None:
+def test_at_a_prompt_each_line_is_answered_until_the_input_ends(
+    on_a_terminal: Terminal, store_dir: Path
+) -> None:
     shown = on_a_terminal(["classify", "-a", "desk", "--json"], typed="数据\nsecond\n\x04")
     assert "desk@2 listens" in shown
     assert '"text": "数据"' in shown
     assert '"text": "second"' in shown
+
+
+def test_a_file_gets_the_answers_at_a_prompt_a_line_each_and_not_the_prompt(
+    on_a_terminal: Terminal, store_dir: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "answers.jsonl"
+    with path.open("wb") as file:
+        line = ["classify", "-a", "desk", "--json"]
+        shown = on_a_terminal(line, typed="数据\nsecond\n\x04", stdout=file)
+    assert shown.count("> ") == 3
+    answers = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert [answer["text"] for answer in answers] == ["数据", "second"]
 
 
 # --- completion -----------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,30 @@ def test_a_version_of_an_adapter_that_has_no_current_one_gets_a_profile(
     assert again == {"adapter": "desk@3", "published": False, "current": False}
 
 
+def test_a_profile_is_made_of_the_columns_that_are_named_on_a_base_that_lies_elsewhere(
+    run: Run,
+    store_dir: Path,
+    tmp_path: Path,
+    tiny_base: Path,
+    publish_random: Callable[..., Any],
+) -> None:
+    base = Path(shutil.copytree(tiny_base, tmp_path / "base"))
+    publish_random(Store(store_dir), "mover", base=base)
+    moved = base.rename(tmp_path / "moved")
+    data, other = write_csv(tmp_path / "desk.csv", "desk"), tmp_path / "other.csv"
+    rows = data.read_text(encoding="utf-8").partition("\n")[2]
+    other.write_text(f"words,kind\n{rows}", encoding="utf-8")
+    columns = ("--text-column", "words", "--label-column", "kind")
+    line = ("adapters", "profile", "mover", "--data", other)
+    assert "has no column for the text" in run(*line, *columns[2:], "--base", moved).stderr
+    assert "has no column for the label" in run(*line, *columns[:2], "--base", moved).stderr
+    assert f"needs the base '{base}'" in run(*line, *columns).stderr
+    made = run(*line, *columns, "--base", moved)
+    assert made.stdout == "published mover@2, which is now current\n"
+    again = run("adapters", "profile", "mover", "--data", data, "--base", moved)
+    assert again.stdout == "mover@2 has this profile already\n"
+
+
 def test_data_without_training_texts_make_no_profile_and_it_is_said_how_they_would(
     run: Run, store_dir: Path, tmp_path: Path
 ) -> None:
@@ -156,8 +181,17 @@ def test_auto_may_be_the_default(profiled: Path, as_json: Json) -> None:
 
 
 def test_a_prompt_finds_the_adapter_for_each_line(
-    profiled: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+    profiled: Path, on_a_terminal: Callable[..., str]
 ) -> None:
+    shown = on_a_terminal(["classify", "-a", AUTO], typed=f"{DESK}\n{TOPIC}\n{STRANGE}\n\x04")
+    assert "auto finds an adapter for each text; one text a line, Ctrl-D ends" in shown
+    *answers, _ = shown.split("\n> ")[1:]
+    assert [answer.splitlines()[0] for answer in answers] == [DESK, TOPIC, STRANGE]
+    for answer, found in zip(answers, ("nearest desk", "nearest topics", "no answer"), strict=True):
+        assert found in answer
+
+
+def test_a_pipe_finds_the_adapter_for_each_line(profiled: Path, run: Run) -> None:
     result = run("classify", "-a", AUTO, stdin=f"{DESK}\n{STRANGE}\n")
     rows = list(csv.DictReader(io.StringIO(result.stdout), delimiter="\t"))
     assert [row["adapter"] for row in rows] == ["desk", ""]

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,27 @@ def test_lines_of_a_file_or_a_pipe_and_columns_of_another_name_are_texts(
     assert [row["words"] for row in rows_of(named.stdout)] == [
         row["text"] for row in csv.DictReader(io.StringIO(from_file.stdout), delimiter="\t")
     ]
+
+
+@pytest.mark.parametrize("named", [(), ("--text-column", "question")])
+def test_the_column_of_the_text_is_found_though_the_first_line_lacks_it(
+    run: Run, tmp_path: Path, named: tuple[str, ...]
+) -> None:
+    pool = tmp_path / "pool.jsonl"
+    lines = [{"id": 1}, *({"id": 2, "question": text} for text in ALL[:3])]
+    pool.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    result = run("data", "suggest", pool, *named)
+    assert result.exit_code == 0, result.output
+    found = [json.loads(line)["question"] for line in result.stdout.splitlines()]
+    assert sorted(found) == sorted(ALL[:3])
+    assert f"1 row without a text; the first: {pool}:1: the text is empty" in result.stderr
+
+
+def test_a_table_may_come_through_a_pipe(spawn: Any, pool: Path) -> None:
+    with subprocess.Popen(["cat", pool], stdout=subprocess.PIPE) as cat:
+        done = spawn("data", "suggest", "csv:/dev/stdin", "-n", 2, stdin=cat.stdout)
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["text"] in ALL for line in done.stdout.splitlines()] == [True] * 2
 
 
 def test_rows_without_a_text_are_said(run: Run, tmp_path: Path) -> None:

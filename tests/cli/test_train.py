@@ -251,7 +251,7 @@ def test_settings_come_from_the_file_then_set_then_base(tmp_path: Path) -> None:
 
 def test_data_is_one_uri_or_one_a_split_and_a_path_may_hold_an_equals_sign() -> None:
     assert split_data([]) is None
-    assert split_data(["a=b.csv"]) == "a=b.csv"
+    assert split_data(["a=b.csv"]) == {"all": "a=b.csv"}
     assert split_data(["train=a.csv", "dev=csv:b.csv"]) == {"train": "a.csv", "dev": "csv:b.csv"}
     with pytest.raises(UsageError):
         split_data(["a.csv", "b.csv"])

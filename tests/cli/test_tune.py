@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -73,6 +74,29 @@ def test_the_recipe_lies_here_under_the_adapters_name_and_publish_trains_by_it(
     more = as_json(*line, "--trials", 2, "--set", "learning_rate=0.002")
     assert more["before"] == 1
     assert more["trials"][0] == found["trials"][0]
+
+
+def test_the_search_is_around_what_the_options_say_and_begins_anew_when_it_shall(
+    run: Run, as_json: Json, texts: Path, tmp_path: Path, tiny_base: Path, platform_home: Path
+) -> None:
+    base = shutil.copytree(tiny_base, tmp_path / "base")
+    recipe = tmp_path / "own.toml"
+    recipe.write_text("epochs = 1\nmax_length = 24\n", encoding="utf-8")
+    heading, rows = "words,label,lang", texts.read_text(encoding="utf-8").partition("\n")[2]
+    texts.write_text(f"{heading}\n{rows}", encoding="utf-8")
+    line = ("adapters", "tune", "mail", "--data", texts, "--trials", 1, "--json")
+    assert "has no column for the text" in run(*line).stderr
+    data = ("--text-column", "words", "--kind", "multi")
+    around = ("--recipe", recipe, "--preset", "fast", "--base", base)
+    found = as_json(*line, *data, *around)
+    made = {key: found["recipe"][key] for key in ("max_length", "loss", "base")}
+    assert made == {"max_length": 24, "loss": "cross_entropy", "base": str(base)}
+    assert found["metric"] == "macro_f1"  # as for texts of several labels
+    assert as_json(*line, *data, *around)["before"] == 1
+    assert as_json(*line, *data, *around, "--restart")["before"] == 0
+    trained = run(*shlex.split(found["command"].partition("platform ")[2]), "--dry-run", "--json")
+    plan = json.loads(trained.stdout)
+    assert (plan["kind"], plan["base"], plan["epochs"]) == ("multi", str(base), 1)
 
 
 def test_a_space_and_a_place_that_cannot_be_are_refused_before_any_work(

@@ -37,6 +37,14 @@ def test_escape_sequences_in_data_reach_no_terminal() -> None:
     assert row == ("\\x1b[31mred\\x1b[0m next cell",)
 
 
+def test_what_hides_or_turns_text_round_is_shown_and_what_joins_letters_stays() -> None:
+    hidden = ("\u202e", "\u200b", "\u2028", "\u2029", "\ufeff", "\ud800", "\U000e0041")
+    (row,) = Table.of(("",) * len(hidden), [hidden]).rows
+    assert " ".join(row) == r"\u202e \u200b \u2028 \u2029 \ufeff \ud800 \U000e0041"
+    joined = ("نمی\u200cخواهم", "👩\u200d💻")
+    assert Table.of(("", ""), [joined]).rows == (joined,)
+
+
 def test_a_long_text_is_cut_by_cells_not_by_characters() -> None:
     assert shorten("数据清洗流程", 7) == "数据清…"
     assert shorten("short", 7) == "short"

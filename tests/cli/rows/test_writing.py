@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Sequence
 
 import pytest
@@ -55,6 +56,19 @@ def test_json_lines_keep_types_and_are_not_escaped() -> None:
         "confidence": 0.5,
         "warnings": [],
     }
+
+
+def test_what_is_no_finite_number_is_null_in_json_and_itself_in_a_table() -> None:
+    row = {"text": "a", "x": math.nan, "y": {"z": [-math.inf, 1.5]}, "n": math.inf}
+
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    found = json.loads(written("jsonl", [row]), parse_constant=refuse)
+    assert (found["x"], found["y"], found["n"]) == (None, {"z": [None, 1.5]}, None)
+    (cells,) = csv.DictReader(io.StringIO(written("csv", [row])))
+    assert (cells["x"], cells["n"]) == ("nan", "inf")
+    assert json.loads(cells["y"], parse_constant=refuse) == {"z": [None, 1.5]}
 
 
 def test_a_late_column_is_refused_in_a_table_and_kept_in_json_lines() -> None:
