@@ -246,7 +246,6 @@ def _ask() -> str:
     """A line from the terminal. Raises as `input`."""
     if sys.stdout.isatty():
         return input("> ")
-    print(
-        "> ", end="", file=sys.stderr, flush=True
-    )  # answers alone go where somebody has sent them
+    # Answers alone go where somebody has sent them.
+    print("> ", end="", file=sys.stderr, flush=True)
     return input()
