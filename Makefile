@@ -34,6 +34,8 @@ lint: $(VENV)/installed
 	MYPYPATH=$(ONE_TREE) $(BIN)/mypy --explicit-package-bases $(PACKAGES:%=-p adapter_platform.%) -p benchmarks
 
 docs: $(VENV)/installed
+	$(BIN)/python docs/make_command_md.py > docs/command.md
+	$(BIN)/python docs/make_recipes_md.py > docs/recipes.md
 	$(BIN)/python docs/refresh.py
 
 # Retrains the starter adapters; each is published as the next version beside the one before.
