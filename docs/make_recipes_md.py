@@ -49,16 +49,15 @@ Where no layer says a `base`, the setting `base` of the platform is taken.
 - **`--set`** reads a value as JSON where it can, else as text: `--set epochs=5`, `--set \
 label_texts=false`, `--set base_dropout=null`, `--set 'report_to=["tensorboard"]'`, `--set \
 loss=contrastive`. A dot goes into a table: `--set peft.r=4`, `--set abstain.max_error=0.05`.
-- **Tables**, `peft` and `abstain`, are merged key by key over all layers. An empty one, `--set \
-'abstain={}'`, takes away what the layers below it say.
+- **Tables.** `peft` is merged key by key over all layers. `abstain` is merged between the file \
+and `--set`; what they say of it replaces the domain's.
 - **Not set** is `null` in JSON and in `--set`. TOML has no such value: leave the key out.
 - **Mistakes.** An unknown key is refused, with the nearest name that there is. So is a value that \
 cannot be, of `peft` too, with what it may be. `--dry-run` checks all of it and trains nothing.
 
 The whole recipe that an adapter was trained with lies beside it, in \
 `STORE/NAME/VERSION/training_config.json`. `--recipe` takes that file too. It names every \
-key, so it replaces what the layers below it say; only tables that have keys are still merged with \
-a domain's.
+key, so it replaces what the layers below it say; only `peft` is still merged with a domain's.
 
 In Python, `settings` and `preset` are the same: \
 `platform.train("support", "support.csv", preset="fast", settings={"peft": {"r": 4}})`.

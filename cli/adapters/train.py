@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -85,12 +86,21 @@ def recipe_settings(file: Path | None, changes: list[str], base: str | None) -> 
         RecipeError: the file cannot be read.
         UsageError: a change is not of the form key=value.
     """
-    from adapter_platform.core.training.recipe import merge_settings, parse_setting, read_recipe
+    from adapter_platform.core.training.recipe import parse_setting, read_recipe
 
-    merged = merge_settings(
-        read_recipe(file) if file is not None else {}, *map(parse_setting, changes)
-    )
+    merged = read_recipe(file) if file is not None else {}
+    for change in changes:
+        merged = _merge(merged, parse_setting(change))
     return merged if base is None else {**merged, "base": base}
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        known = merged.get(key)
+        both = isinstance(known, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merge(known, value) if both else value  # type: ignore[arg-type]  # both are mappings
+    return merged
 
 
 def _show_plan(plan: Plan, json: bool) -> None:

@@ -32,7 +32,6 @@ SEED_PEFT: Mapping[str, Any] = {
 }
 """LoRA as in the classifier that this platform grew out of."""
 EXAMPLES: Mapping[str, str] = {
-    "peft": "--set peft.r=4",
     "abstain": "--set abstain.max_error=0.05",
     "report_to": """--set 'report_to=["tensorboard"]'""",
 }
@@ -256,35 +255,31 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 
 def make_recipe(*layers: Mapping[str, Any], preset: str | None = None) -> Recipe:
-    """A recipe from a preset and layers of settings, merged by `merge_settings`.
+    """A recipe from a preset and layers of settings, later ones winning.
+
+    A layer's `peft` settings are merged key by key.
 
     Raises:
         RecipeError: an unknown preset or setting, or a value that cannot be.
     """
     if preset is not None and preset not in PRESETS:
         raise unknown("preset", preset, PRESETS, RecipeError)
-    merged = merge_settings(PRESETS[preset or "default"], *layers)
+    merged: dict[str, Any] = {}
+    for layer in (PRESETS[preset or "default"], *layers):
+        peft = layer.get("peft") or {}
+        if not isinstance(peft, Mapping):
+            raise RecipeError(
+                f"the recipe setting 'peft' cannot be {peft!r}: it is a table of settings",
+                "for example: --set peft.r=4",
+            )
+        peft = {**merged.get("peft", {}), **peft}
+        merged = {**merged, **layer, "peft": peft}
     if isinstance(merged.get("peft_method"), str):
         merged["peft_method"] = merged["peft_method"].upper()
     try:
         return Recipe(**merged)
     except ValidationError as error:
         raise _plain(error, merged) from error
-
-
-def merge_settings(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """Layers of settings as one: later ones win, in tables key by key.
-
-    An empty table says that nothing is to be in it: it takes away what stands below.
-    """
-    merged: dict[str, Any] = {}
-    for layer in layers:
-        for key, value in layer.items():
-            if value and isinstance(value, Mapping):
-                known = merged.get(key)
-                value = merge_settings(known if isinstance(known, Mapping) else {}, value)
-            merged[key] = value
-    return merged
 
 
 def recipe_text(recipe: Recipe, path: Path) -> str:

@@ -75,11 +75,14 @@ Space = Mapping[str, Values]
 
 def with_settings(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
     """The recipe with other values, by names as in a space. Raises `RecipeError`."""
-    changed = recipe.model_dump()
+    nested: dict[str, Any] = {}
     for name, value in settings.items():
         key, _, inner = name.partition(".")
-        changed[key] = {**changed[key], inner: value} if inner else value
-    return make_recipe(changed)
+        if inner:
+            nested.setdefault(key, {})[inner] = value
+        else:
+            nested[key] = value
+    return make_recipe(recipe.model_dump(), nested)
 
 
 def default_space(recipe: Recipe, prepared: Prepared) -> Space:

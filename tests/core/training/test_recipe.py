@@ -64,17 +64,6 @@ def test_later_layers_win_and_peft_settings_are_merged_key_by_key() -> None:
     assert recipe.peft_settings()["lora_dropout"] == 0.1
 
 
-def test_tables_are_merged_key_by_key_at_any_depth_and_an_empty_one_takes_away() -> None:
-    domain = {"abstain": {"max_error": 0.05}, "peft": {"r": 4, "rank_pattern": {"query": 2}}}
-    change = {"abstain": {"score": "scope"}, "peft": {"rank_pattern": {"value": 8}}}
-    recipe = make_recipe(domain, change)
-    assert recipe.abstain == {"max_error": 0.05, "score": "scope"}
-    assert recipe.peft == {"r": 4, "rank_pattern": {"query": 2, "value": 8}}
-    cleared = make_recipe(domain, {"abstain": {}, "peft": {"rank_pattern": {}}})
-    assert (cleared.abstain, cleared.peft) == ({}, {"r": 4, "rank_pattern": {}})
-    assert domain["peft"] == {"r": 4, "rank_pattern": {"query": 2}}, "layers stay what they are"
-
-
 def test_dora_is_lora_with_its_defaults_and_use_dora() -> None:
     settings = make_recipe({"peft_method": "dora"}).peft_settings()
     assert settings == {**make_recipe().peft_settings(), "use_dora": True}
