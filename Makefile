@@ -34,8 +34,8 @@ lint: $(VENV)/installed
 	MYPYPATH=$(ONE_TREE) $(BIN)/mypy --explicit-package-bases $(PACKAGES:%=-p adapter_platform.%) -p benchmarks
 
 docs: $(VENV)/installed
-	$(BIN)/python docs/make_command_md.py > docs/command.md
-	$(BIN)/python docs/make_recipes_md.py > docs/recipes.md
+	for page in command recipes; do \
+	    $(BIN)/python docs/make_$${page}_md.py > docs/$$page.new && mv docs/$$page.new docs/$$page.md || exit 1; done
 	$(BIN)/python docs/refresh.py
 
 # Retrains the starter adapters; each is published as the next version beside the one before.

@@ -142,7 +142,7 @@ def classify(
         else:
             from .bulk import Job, answer_all
 
-            location = None if given else input_file or STDIN
+            location = None if given else STDIN if input_file is None else input_file
             job = Job(question, given, location, text_field, output_file, json, quiet)
             tally = answer_all(platform, job, meanings)
             if tally.failed and not tally.answered:

@@ -13,8 +13,9 @@ from adapter_platform.core.errors import PlatformError
 
 LOGGER = "adapter_platform"
 PIPE_CLOSED = 141  # as a shell reports a command that SIGPIPE ended
-HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode's categories of characters that no screen shows
-JOINERS = "\u200c\u200d"  # the spelling of some scripts and emoji needs them
+CONTROLS = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories of what moves a cursor or is no text
+# What turns text round for longer than a letter (UAX 9), and spaces of no width.
+DISGUISES = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200b\u2060\ufeff"
 
 
 def prepare_streams() -> None:
@@ -135,7 +136,7 @@ def printable(text: str) -> str:
 def _shown(character: str) -> str:
     if character in "\n\r\t":
         return " "
-    if character not in JOINERS and unicodedata.category(character) in HIDDEN:
+    if character in DISGUISES or unicodedata.category(character) in CONTROLS:
         return character.encode("unicode_escape").decode("ascii")
     return character
 

@@ -13,7 +13,7 @@ from . import complete, options, output
 from .progress import shown_progress
 from .render.figures import count
 from .rows.atomic import replacing
-from .rows.places import STDIN, check_target, format_for, is_lines
+from .rows.places import STDIN, check_output, check_target, data_read, format_for, is_lines
 from .rows.reading import read_rows
 from .rows.writing import make_writer
 
@@ -108,6 +108,8 @@ def suggest(
     with options.session(ctx).open_platform(device=device) as platform:
         # What is wrong with the adapter is said before a long file is read.
         reference = None if adapter is None else platform.resolve(adapter).manifest.reference
+        if output_file is not None and reference is not None and not labelled:
+            check_output(output_file, data_read(None, platform.registry, reference))
         pool = read_texts(data, text_column, platform.registry)
         known: list[str] | None = None
         for uri in labelled:

@@ -10,6 +10,7 @@ from .. import complete, options, output
 from ..render.comparison import differ, figures, mcnemar, right_and_wrong, verdict
 from ..render.figures import count
 from ..render.table import draw
+from ..rows.places import data_read
 from .judged import check_outputs, say_what_is_judged, write_json, write_page
 
 if TYPE_CHECKING:
@@ -53,9 +54,9 @@ def compare(
     Texts that either was trained on are left out. A difference is B's figure less A's.
     """
     uris = options.split_data(data)
-    check_outputs(uris, output_file, html)
     columns = options.columns(text_column, label_column)
     with options.session(ctx).open_platform(device=device) as platform:
+        check_outputs(data_read(uris, platform.registry, a, b), output_file, html)
         found = platform.compare(a, b, uris, columns=columns, split=split, base=base)
     if output_file is not None:
         write_json(output_file, found)

@@ -21,6 +21,7 @@ from ..render.evaluation import (
     slices,
 )
 from ..render.table import Table, draw
+from ..rows.places import data_read
 from .judged import check_outputs, say_what_is_judged, write_json, write_page
 
 if TYPE_CHECKING:
@@ -51,9 +52,9 @@ def evaluate(
     trained on are left out, unless --split train asks for them.
     """
     uris = options.split_data(data)
-    check_outputs(uris, output_file, html)
     columns = options.columns(text_column, label_column)
     with options.session(ctx).open_platform(device=device) as platform:
+        check_outputs(data_read(uris, platform.registry, name), output_file, html)
         found = platform.evaluate(name, uris, columns=columns, split=split, base=base)
     if output_file is not None:
         write_json(output_file, found)

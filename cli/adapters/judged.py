@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +22,10 @@ def say_what_is_judged(found: Mapping[str, Any]) -> None:
         output.note(sentence)
 
 
-def check_outputs(
-    data: Mapping[str, str] | None, output_file: Path | None, html: Path | None
-) -> None:
+def check_outputs(inputs: Iterable[str], output_file: Path | None, html: Path | None) -> None:
     """Raises `PlatformError` where a file cannot be written or is read, before any text is
     classified.
-
-    Args:
-        data: URIs by split.
     """
-    inputs = (data or {}).values()
     if output_file is not None:
         check_output(output_file, inputs)
     if html is not None:

@@ -35,8 +35,7 @@ def profile(
                 base=base,
                 progress=progress,
             )
-        store, name = platform.store, manifest.name
-        current = store.has_current(name) and store.current(name) == manifest.version
+        current = platform.store.is_current(manifest.name, manifest.version)
     published = manifest.version != before.version
     if json:
         output.json_document(

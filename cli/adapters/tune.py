@@ -73,7 +73,7 @@ def tune(
     Test texts are not read. The same command goes on with the trials of an interrupted one; a
     larger --trials adds to them.
     """
-    from ..rows.places import check_output
+    from ..rows.places import check_output, data_read
 
     asked: TrainingOptions = {
         "settings": recipe_settings(recipe, set_ or [], base),
@@ -86,7 +86,7 @@ def tune(
     outcome = None
     with options.session(ctx).open_platform() as platform:
         settings = map(str, filter(None, (recipe, space)))
-        check_output(place, [*(uris or {}).values(), *settings])
+        check_output(place, [*data_read(uris, platform.registry, name), *settings])
         try:
             with shown_progress() as progress:
                 found = platform.tune(

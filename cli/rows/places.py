@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from adapter_platform.core.data.uris import what_is_at
 from adapter_platform.core.errors import UsageError
 
 from .atomic import check_place, is_device
+
+if TYPE_CHECKING:
+    from adapter_platform.core.registry import Registry
 
 STDIN = "-"
 LINES = (".txt", ".text")
@@ -52,7 +56,8 @@ def format_for(location: str | None, target: Path | None, json: bool) -> str:
     if target is not None:
         if is_device(target):
             return FORMATS.get(target.suffix.lower(), "jsonl")
-        return format_of(target)
+        # /dev/stdout is the file that standard output goes to.
+        return format_of(target if target.suffix else target.resolve())
     if json:
         return "jsonl"
     if location is None or is_lines(location):
@@ -79,6 +84,19 @@ def check_output(target: Path, inputs: Iterable[str], option: str = "--output") 
         raise UsageError(
             f"{target} is the input too, and is not overwritten", f"give another {option}"
         )
+
+
+def data_read(
+    uris: Mapping[str, str] | None, registry: Registry, *references: str
+) -> Iterable[str]:
+    """The URIs of labelled data that a command reads: as given, or of the adapters' domains."""
+    from adapter_platform.core.training.requests import by_split
+
+    if uris is not None:
+        return uris.values()
+    names = (reference.partition("@")[0] for reference in references)
+    own = (registry.domains[name].value for name in names if name in registry.domains)
+    return [uri for domain in own for uri in by_split(domain.data).values()]
 
 
 def is_same(location: str, path: Path) -> bool:

@@ -200,7 +200,7 @@ def _check_types(path: Path, config: Mapping[str, Any]) -> None:
         value = config.get(key)
         names = [value] if isinstance(value, str) and key in SELECTORS else value or []
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise AdapterCorrupt(f"{path}: {key} holds no names of modules")
+            raise AdapterCorrupt(f"{path}: {key} is not a list of names")
     for key in PATTERNS:
         patterns = config.get(key) or {}
         if not isinstance(patterns, dict):

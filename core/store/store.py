@@ -94,6 +94,10 @@ class Store:
         with self._found(name) as (name, layer):
             return self._lookup.current(layer, name)
 
+    def is_current(self, name: str, version: int) -> bool:
+        """Whether the bare name means this version. Raises as `has_current`."""
+        return self.has_current(name) and self.current(name) == version
+
     def has_current(self, reference: str) -> bool:
         """Whether ``NAME`` means a version; ``NAME@VERSION`` always does.
 

@@ -77,8 +77,7 @@ def add_profile(
             if file != FILE:
                 (staged / file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source.path / file, staged / file)
-        name = manifest.name
-        promote = store.has_current(name) and store.current(name) == manifest.version
+        promote = store.is_current(manifest.name, manifest.version)
         published = store.publish(staged, replace(manifest, created=""), promote=promote)
     workshop.listener.after_adapter_published(published)
     return published

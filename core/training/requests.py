@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict, Unpack
 
+from ..data.example import ALL
 from ..errors import DataError, UsageError, unknown
 from ..labels import Kind, LabelScheme
 from ..registry import Domain, Registry, Step
@@ -120,7 +121,7 @@ def _abstain(recipe: Recipe) -> tuple[Step, ...]:
 
 def by_split(data: Data) -> Mapping[str, str]:
     """URIs by split; one alone holds all of them."""
-    return {"all": data} if isinstance(data, str) else data
+    return {ALL: data} if isinstance(data, str) else data
 
 
 def _domain_recipe(domain: Domain, preset: str | None) -> Mapping[str, Any]:

@@ -260,6 +260,7 @@ FILE_ROWS = [
     Bad("classify -a desk -i bad.parquet", "bad.parquet cannot be read as Parquet"),
     Bad("classify -a desk -i good.csv -o no/where.csv", "there is no directory no"),
     Bad("classify -a desk -i good.csv -o .", ". is a directory"),
+    Bad("classify -a desk -i ''", "the data's place is empty", "give a file"),
     Bad("classify -a desk -i good.csv -o good.csv", "is the input too", "another --output", 2),
     Bad("classify -a desk -i csv:good.csv -o ./good.csv", "is the input too", "another", 2),
     Bad("classify -a desk -i good.csv -o out.xlsx", "cannot be written as '.xlsx'", ".csv", 2),

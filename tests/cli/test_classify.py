@@ -276,6 +276,16 @@ def test_a_tab_file_is_a_table_on_both_sides(run: Run, tmp_path: Path) -> None:
     assert out.read_text(encoding="utf-8") == shown.stdout
 
 
+def test_a_link_is_written_as_the_file_that_it_names(run: Run, tmp_path: Path) -> None:
+    """As /dev/stdout is, where standard output goes to a file."""
+    place = tmp_path / "rows.csv"
+    place.touch()
+    link = tmp_path / "stdout"
+    link.symlink_to(place)
+    assert run("classify", "-a", "desk", "hello", "-o", link).exit_code == 0
+    assert place.read_text(encoding="utf-8").splitlines()[1].startswith("hello,")
+
+
 def test_rows_go_through_a_device_or_a_named_pipe_of_any_name(run: Run, tmp_path: Path) -> None:
     place = tmp_path / "rows"
     os.mkfifo(place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -153,6 +154,30 @@ def test_the_json_of_an_evaluation_is_written_to_a_file_as_well(
     line, kept = ("adapters", "eval", "desk", "--data", texts), tmp_path / "found.json"
     assert answer(*line, "--output", kept) == answer(*line)
     assert json.loads(kept.read_text(encoding="utf-8")) == as_json(*line, "--json")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("adapters", "eval", "desk@1", "--output"),
+        ("adapters", "compare", "desk@1", "desk@2", "--html"),
+        ("adapters", "tune", "desk", "--output"),
+        ("data", "suggest", "pool.csv", "--adapter", "desk", "--output"),
+    ],
+)
+def test_a_domains_own_data_are_not_overwritten(
+    line: tuple[str, ...], run: Run, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "plugins" / "desk"
+    folder.mkdir(parents=True)
+    data = Path(shutil.copy(texts, folder / "desk.csv"))
+    (folder / "domain.toml").write_text('name = "desk"\ndata = { all = "desk.csv" }\n')
+    monkeypatch.setenv("PLATFORM_PLUGINS_DIR", str(folder.parent))
+    Path("pool.csv").write_text("text\nwhere is it\n", encoding="utf-8")
+    refused = run(*line, data)
+    assert refused.exit_code == 2, refused.output
+    assert f"{data} is the input too, and is not overwritten" in refused.stderr
+    assert data.read_bytes() == texts.read_bytes()
 
 
 def test_no_text_is_classified_for_a_report_that_cannot_be_drawn(

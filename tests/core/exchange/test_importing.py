@@ -431,12 +431,12 @@ BROKEN: dict[str, tuple[Callable[[Path], object], type[PlatformError], str]] = {
     "modules that are numbers": (
         lambda d: reconfigure(d, target_modules=[1]),
         AdapterCorrupt,
-        "target_modules holds no names of modules",
+        "target_modules is not a list of names",
     ),
     "saved modules that are no list": (
         lambda d: reconfigure(d, modules_to_save="classifier"),
         AdapterCorrupt,
-        "modules_to_save holds no names of modules",
+        "modules_to_save is not a list of names",
     ),
     "ranks that are no table": (
         lambda d: reconfigure(d, rank_pattern=["query"]),
