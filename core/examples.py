@@ -45,6 +45,8 @@ __all__ = [
     "summarise",
 ]
 
+SHOWN_ROWS = 5  # rows that cannot be used, of those that a note names
+
 
 @dataclass(frozen=True, slots=True)
 class _Row:
@@ -309,11 +311,11 @@ def _check_usable(uri: str, total: int, bad: Sequence[Problem]) -> None:
 
 
 def row_notes(dataset: Dataset) -> list[str]:
-    """What became of rows that are no examples: their number, and the first with its reason."""
-    if not dataset.problems:
+    """What became of rows that are no examples: their number, and the first with their reasons."""
+    problems = dataset.problems
+    if not problems:
         return []
-    bad, first = len(dataset.problems), dataset.problems[0]
-    return [
-        f"{bad} of {bad + len(dataset.examples)} rows cannot be used, the first of them "
-        f"{place(first.where)}: {first.reason}; platform data check lists them all"
-    ]
+    bad, more = len(problems), len(problems) - SHOWN_ROWS
+    listed = "; ".join(f"{place(p.where)}: {p.reason}" for p in problems[:SHOWN_ROWS])
+    rest = f"; and {more:,} more" if more > 0 else ""
+    return [f"{bad:,} of {bad + len(dataset.examples):,} rows cannot be used: {listed}{rest}"]

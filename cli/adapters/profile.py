@@ -20,9 +20,9 @@ def profile(
 ) -> None:
     """Give an adapter what `classify --adapter auto` finds it by; its answers stay as they are.
 
-    Training does so by itself. This is for imported adapters and older ones: it publishes the next
-    version, with features of labelled texts in it and not a word of them. Without --data, the
-    training texts of the domain under the adapter's name.
+    Training does so by itself. This is for adapters trained elsewhere and for older ones: it
+    publishes the next version, with features of labelled texts in it and not a word of them.
+    Without --data, the training texts of the domain under the adapter's name.
     """
     columns = options.columns(text_column, label_column)
     with options.session(ctx).open_platform(device=device) as platform:

@@ -106,10 +106,13 @@ class Abstain:
             for prediction, is_right in zip(predictions, right, strict=True)
             if not prediction.abstained and (value := score(prediction)) is not None
         ]
+        least = _texts_to_bear(0, most, certainty)
         if len(judged) < ENOUGH:
+            enough = max(ENOUGH, least) if least else "more than there can be"
             sentence = (
                 f"{len(judged)} validation texts are too few to fit the step {self.name!r} to "
-                f"max_error {most:g} ({ENOUGH} are needed), so it withholds nothing"
+                f"max_error {most:g} ({enough} are needed, even without a mistake), so it "
+                "withholds nothing"
             )
             return Fitted({**settings, "threshold": 0.0}, (sentence,))
         cuts = _cuts(judged)
@@ -117,7 +120,6 @@ class Abstain:
         if kept is not None:
             return Fitted({**settings, "threshold": kept.threshold})
         best = min(cuts, key=lambda cut: cut.bound(certainty))
-        least = _texts_to_bear(0, most, certainty)
         needed = f"{least} validation texts" if least else "more texts than there can be"
         sentence = (
             f"the step {self.name!r} cannot be fitted to max_error {most:g} with {certainty:.4g} "

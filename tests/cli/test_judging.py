@@ -70,7 +70,7 @@ def test_rows_that_cannot_be_used_are_told_of(
     texts.write_text(f"{whole}\nbook me a table,booking,test\n", encoding="utf-8")
     line = ("adapters", *command, "--data", texts)
     (note,) = as_json(*line, "--json")["notes"]
-    assert note.startswith("1 of 49 rows cannot be used, the first of them texts.csv:50")
+    assert note.startswith("1 of 49 rows cannot be used: texts.csv:50: ")
     assert "'booking'" in note
     assert note in run(*line, "--html", page).stderr
     assert "1 of 49 rows cannot be used" in page.read_text(encoding="utf-8")

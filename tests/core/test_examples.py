@@ -10,7 +10,7 @@ import pytest
 
 from adapter_platform.core.data.summary import conflict_notes, conflicts
 from adapter_platform.core.errors import DataError
-from adapter_platform.core.examples import Dataset, load_examples, open_rows, summarise
+from adapter_platform.core.examples import Dataset, load_examples, open_rows, row_notes, summarise
 from adapter_platform.core.labels import Kind, Label, LabelScheme
 from adapter_platform.core.registry import BadRow, Brought, Record, Registry
 
@@ -351,6 +351,14 @@ def test_the_summary_counts_and_points_at_repetitions_and_contradictions() -> No
     assert summary.near_duplicate_groups == 2
     assert (summary.examples, summary.problems) == (5, 1)
     assert (summary.lengths.shortest, summary.lengths.longest) == (19, 49)
+
+
+def test_rows_that_cannot_be_used_are_told_of_by_place_and_reason() -> None:
+    rows = [{"text": f"text {i}", "label": "a" if i % 2 else "b"} for i in range(20)]
+    (note,) = row_notes(load([*rows, *({"text": "", "label": "a"} for _ in range(7))]))
+    assert note.startswith("7 of 27 rows cannot be used: t:21: ")
+    assert note.count("t:2") == 5
+    assert note.endswith("; and 2 more")
 
 
 def test_one_note_says_how_many_texts_contradict_each_other_and_where_the_first_does() -> None:

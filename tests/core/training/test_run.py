@@ -286,7 +286,7 @@ def test_rows_that_cannot_be_used_are_told_of_in_the_report(
     said = Said()
     outcome = train(ask(), workshop, said)
     note = next(note for note in outcome.report["notes"] if "cannot be used" in note)
-    assert note.startswith("1 of 49 rows cannot be used, the first of them texts.csv:50: ")
+    assert note.startswith("1 of 49 rows cannot be used: texts.csv:50: ")
     assert note in said.lines
 
 

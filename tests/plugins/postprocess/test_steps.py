@@ -241,6 +241,7 @@ def test_too_few_validation_texts_fit_no_threshold_and_that_is_said(texts: int) 
     found = fitted({"max_error": 0.05}, *judged(*[(0.9, True)] * texts))
     (note,) = found.notes
     assert f"{texts} validation texts are too few" in note
+    assert "(45 are needed, even without a mistake)" in note
     assert "withholds nothing" in note
     assert found.settings["threshold"] == 0
 
