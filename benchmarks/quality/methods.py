@@ -41,6 +41,9 @@ OWN_RATES: Mapping[str, Sequence[float]] = {
     "OLORA": (1e-4, 1e-3),
 }
 """Learning rates for methods whose tensors are of another size than LoRA's."""
+OWN_SETTINGS: Mapping[str, Object] = {
+    "C3A": {"block_size": 128},  # PEFT's 256 is no factor of 384, minilm's width
+}
 STARTS = {"PISSA": "pissa", "OLORA": "olora", "EVA": "eva"}
 """LoRA that begins otherwise, which has a name of its own in the field."""
 FIGURES = {
@@ -116,7 +119,7 @@ def recipe_of(method: str) -> Object:
     """The recipe settings that make a method of the table."""
     if method in STARTS:
         return {"peft_method": "LORA", "peft": {"init_lora_weights": STARTS[method]}}
-    return {"peft_method": method}
+    return {"peft_method": method, "peft": OWN_SETTINGS.get(method, {})}
 
 
 def measured(platform: Any, method: str, rate: float, files: Mapping[str, str]) -> Object:
