@@ -29,10 +29,10 @@ from .sets import CLINC, FEW_SHOT
 METHODS = {
     "tfidf": "TF-IDF",
     "probe": "probe",
-    "probe-names": "probe, names",
+    "probe-names": "probe,\nnames",
     "setfit": "SetFit",
-    "full-5e-5": "tuned, 5e-5",
-    "full-2e-4": "tuned, 2e-4",
+    "full-5e-5": "tuned,\n5e-5",
+    "full-2e-4": "tuned,\n2e-4",
 }
 
 
@@ -114,7 +114,7 @@ def tables(
     called = [name for name in columns if name in there]
 
     def drawn(first: str, columns: Sequence[str], cells: Mapping[Place, Runs], form: str) -> Table:
-        table = Table(first, "learnt from", box=None, pad_edge=False)
+        table = Table(first, "learnt\nfrom", box=None, pad_edge=False, padding=(0, 1, 0, 0))
         for name in columns:
             table.add_column(METHODS.get(name, name), justify="right", no_wrap=True)
 
@@ -127,9 +127,9 @@ def tables(
             if any(row):
                 table.add_row(title, "all" if shots is None else f"{shots} a class", *row)
 
-        add("clinc150, mean of 10 domains", None, [(name, None, "") for name in CLINC])
+        add("clinc150, mean of 10", None, [(name, None, "") for name in CLINC])
         for shots in (None, 10, 3):
-            add("clinc150, mean of 3 domains", shots, [(name, shots, "") for name in FEW_SHOT])
+            add("clinc150, mean of 3", shots, [(name, shots, "") for name in FEW_SHOT])
         for place, runs in places.items():
             name, shots, part = place
             metric = next(iter(runs.values()))[0]["metric"].replace("_", " ")
