@@ -385,12 +385,6 @@ def test_a_base_with_a_classifier_of_another_size_takes_the_adapters(
     assert bring(stock(), workshop, base=str(judged)).scheme.classes == NAMES
 
 
-def reconfigure(directory: Path, **changes: Any) -> None:
-    path = directory / "adapter_config.json"
-    config = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps(config | changes), encoding="utf-8")
-
-
 BROKEN: dict[str, tuple[Callable[[Path], object], type[PlatformError], str]] = {
     "no adapter": (lambda d: (d / "adapter_config.json").unlink(), AdapterCorrupt, "holds no"),
     "no tensors": (
@@ -429,22 +423,22 @@ BROKEN: dict[str, tuple[Callable[[Path], object], type[PlatformError], str]] = {
         "training_config.json.*'max_length'",
     ),
     "modules that are numbers": (
-        lambda d: reconfigure(d, target_modules=[1]),
+        lambda d: edit(d, target_modules=[1]),
         AdapterCorrupt,
         "target_modules is not a list of names",
     ),
     "saved modules that are no list": (
-        lambda d: reconfigure(d, modules_to_save="classifier"),
+        lambda d: edit(d, modules_to_save="classifier"),
         AdapterCorrupt,
         "modules_to_save is not a list of names",
     ),
     "ranks that are no table": (
-        lambda d: reconfigure(d, rank_pattern=["query"]),
+        lambda d: edit(d, rank_pattern=["query"]),
         AdapterCorrupt,
         "rank_pattern is not a table",
     ),
     "ranks of no pattern": (
-        lambda d: reconfigure(d, rank_pattern={"(": 3}),
+        lambda d: edit(d, rank_pattern={"(": 3}),
         AdapterCorrupt,
         r"rank_pattern has no pattern '\('",
     ),
