@@ -17,9 +17,10 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 from zlib import crc32
 
 import numpy as np
@@ -44,11 +45,17 @@ if TYPE_CHECKING:
     Picks = NDArray[np.intp]
     Figure = Callable[[Picks, Picks], float]
 
-Kind = Literal["far", "near"]
+
+class Kind(StrEnum):
+    """Where texts out of scope come from: another subject, or a class that was not learnt."""
+
+    FAR = "far"
+    NEAR = "near"
+
 
 HELD_OUT = 5  # intents of a domain that its second adapter does not learn
 ERROR = 0.05  # among answered
-KINDS: Mapping[Kind, str] = {"far": "out of scope", "near": "near"}
+KINDS: Mapping[Kind, str] = {Kind.FAR: "out of scope", Kind.NEAR: "near"}
 RESAMPLES = 500
 MEAN = "mean"
 
@@ -91,7 +98,7 @@ def main(
         with open_platform(store=kept, base=base, threads=threads) as platform:
             settings = recipe_settings(None, recipe or [], None)
             bench = Bench(platform, Path(scratch), data, settings, split)
-            ways = {"far": bench.far, "near": bench.near}
+            ways = {Kind.FAR: bench.far, Kind.NEAR: bench.near}
             for name in names:
                 for drawn in seed or [0]:
                     typer.echo(f"{name}, seed {drawn}", err=True)
@@ -130,7 +137,7 @@ class Bench:
         inside = Sample(name, None, seed, read(self.data, name))
         own = drawn(name, len(inside.splits[self.split]))
         return self._measured(
-            "far", inside, out, zip(own, drawn(OUT, len(out[self.split])), strict=True)
+            Kind.FAR, inside, out, zip(own, drawn(OUT, len(out[self.split])), strict=True)
         )
 
     def near(self, name: str, seed: int) -> Iterator[dict[str, Any]]:
@@ -151,7 +158,7 @@ class Bench:
             (place[picks[~is_out[picks]]], place[picks[is_out[picks]]])
             for picks in drawn(name, len(is_out))
         ]
-        return self._measured("near", Sample(name, None, seed, inside), out, draws)
+        return self._measured(Kind.NEAR, Sample(name, None, seed, inside), out, draws)
 
     def _measured(
         self,
@@ -199,7 +206,7 @@ class Bench:
             limit = None if self.split == "val" else coverage(*by_split["val"])[1]
             for kind, figure in scope_figures(*by_split[self.split], limit).items():
                 yield line(f"{KINDS[what]}: {kind}", score, figure)
-        if what == "near":
+        if what is Kind.NEAR:
             return
         ok = right[self.split]
         yield line("accuracy", "the adapter", lambda i, _: float(ok[i].mean()))
@@ -216,7 +223,7 @@ class Bench:
     def _adapter(self, what: Kind, inside: Sample) -> AdapterSource:
         from .learners import trained
 
-        name = f"{inside.adapter}-near" if what == "near" else inside.adapter
+        name = f"{inside.adapter}-near" if what is Kind.NEAR else inside.adapter
         files = inside.write(self.scratch / name)
         trained(self.platform, name, files, {"seed": inside.seed, **self.settings})
         return self.platform.resolve(name)

@@ -6,6 +6,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from adapter_platform.plugins import open_platform
+from benchmarks import quality
 from benchmarks.quality import learners
 from benchmarks.quality.score import scored
 from benchmarks.quality.sets import sample
@@ -50,6 +52,24 @@ def data(tmp_path: Path) -> Path:
         ],
     )
     return tmp_path
+
+
+SCRIPTS = [
+    path.stem
+    for path in sorted(Path(quality.__file__).parent.glob("*.py"))
+    if "__main__" in path.read_text(encoding="utf-8")
+]
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_says_what_it_takes(name: str) -> None:
+    script = import_module(f"benchmarks.quality.{name}")
+    app = getattr(script, "app", None) or typer.Typer()
+    if not app.registered_commands:
+        app.command()(script.main)
+    done = CliRunner().invoke(app, ["--help"])
+    assert done.exit_code == 0
+    assert "Usage:" in done.output
 
 
 def test_so_many_examples_a_class_are_drawn_the_same_for_the_same_seed(data: Path) -> None:

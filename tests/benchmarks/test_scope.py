@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from benchmarks.quality.document import Judged
 from benchmarks.quality.scope import answered, auroc, coverage, drawn, summed_up
@@ -89,16 +91,16 @@ def test_scores_of_the_split_that_was_asked_for_have_intervals(
 
     target = tmp_path / "scope.jsonl"
     domains = ["banking", "work"] if split == "test" else ["banking"]
-    scope.main(
-        clinc,
-        domain=domains,
-        base=str(tiny_base),
-        recipe=["epochs=1"],
-        kind=None if split == "test" else ["far"],
-        split=split,
-        json_file=target,
-        threads=1,
-    )
+    app = typer.Typer()
+    app.command()(scope.main)
+    options: list[object] = [clinc, "--base", tiny_base, "--recipe", "epochs=1", "--threads", 1]
+    options += ["--split", split, "--json", target]
+    for domain in domains:
+        options += ["--domain", domain]
+    if split == "val":
+        options += ["--kind", "far"]
+    done = CliRunner().invoke(app, [str(option) for option in options])
+    assert done.exit_code == 0, done.output
     found = [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
     assert {line["split"] for line in found} == {split}
     assert {line["domain"] for line in found} == {"mean", *domains}
