@@ -34,12 +34,14 @@ def check_outputs(inputs: Iterable[str], output_file: Path | None, html: Path | 
 
 
 def write_page(path: Path, html: str) -> None:
-    """Writes an HTML file, whole or not at all."""
+    """Writes an HTML file, whole or not at all, and says where."""
     with replacing(path) as file:
         file.write(html)
+    output.note(f"report written to {path}")
 
 
 def write_json(path: Path, found: Mapping[str, Any]) -> None:
-    """Writes a JSON file, whole or not at all."""
+    """Writes a JSON file, whole or not at all, and says where."""
     with replacing(path) as file:
         file.write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
+    output.note(f"figures written to {path}")

@@ -137,11 +137,13 @@ def test_an_adapter_whose_step_is_not_here_is_judged_without_it_and_it_is_said(
 
 
 def test_the_report_is_one_file_beside_what_is_printed(
-    answer: Answer, as_json: Json, texts: Path, tmp_path: Path
+    run: Run, as_json: Json, texts: Path, tmp_path: Path
 ) -> None:
     page = tmp_path / "report.html"
     line = ("adapters", "eval", "desk", "--data", texts, "--json")
-    assert as_json(*line, "--html", page) == as_json(*line)
+    done = run(*line, "--html", page)
+    assert f"report written to {page}" in done.stderr
+    assert json.loads(done.stdout) == as_json(*line)
     written = page.read_text(encoding="utf-8")
     assert written.startswith("<!DOCTYPE html>")
     assert "desk@2, judged on 36 texts" in written
@@ -149,10 +151,12 @@ def test_the_report_is_one_file_beside_what_is_printed(
 
 
 def test_the_json_of_an_evaluation_is_written_to_a_file_as_well(
-    answer: Answer, as_json: Json, texts: Path, tmp_path: Path
+    run: Run, as_json: Json, texts: Path, tmp_path: Path
 ) -> None:
     line, kept = ("adapters", "eval", "desk", "--data", texts), tmp_path / "found.json"
-    assert answer(*line, "--output", kept) == answer(*line)
+    done = run(*line, "--output", kept)
+    assert f"figures written to {kept}" in done.stderr
+    assert done.stdout == run(*line).stdout
     assert json.loads(kept.read_text(encoding="utf-8")) == as_json(*line, "--json")
 
 
