@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,10 +21,11 @@ from ..machine import undisturbed
 from ..row import NotHere
 
 OURS = "ours"
-METHODS = ("tfidf", "probe", "full-5e-5", "full-2e-4", OURS)
+METHODS = ("tfidf", "probe", "probe-names", "full-5e-5", "full-2e-4", OURS)
 WHOLE = ("goemotions/goemotions", "crosswoz/crosswoz_domain", "xsid/xsid", "it_tickets/it_tickets")
 F1 = ("goemotions", "it_tickets")
 KEY = ("set", "shots", "seed", "method", "base", "digest")
+SHOTS = {"all": None, "10": 10, "3": 3}
 SEEDS = {None: 3, 10: 5, 3: 5}
 
 
@@ -42,7 +43,9 @@ def main(
     seeds: Annotated[
         int | None, typer.Option(min=1, help="Seeds; else what a set asks for.")
     ] = None,
-    method: Annotated[list[str] | None, typer.Option(help="Methods; else all.")] = None,
+    method: Annotated[
+        list[str] | None, typer.Option(help="Methods; else all but setfit, a package of its own.")
+    ] = None,
     recipe: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="A setting of our recipe.")
     ] = None,
@@ -70,8 +73,10 @@ def main(
 
     settings = {**PRESETS[preset or "default"], **recipe_settings(None, recipe or [], None)}
     name = name or preset or OURS
+    _check("--method", method, LEARNERS)
+    _check("--shots", shots, SHOTS)
     done = _keys(json_file)
-    wanted = [None if n == "all" else int(n) for n in shots or ["all", "10", "3"]]
+    wanted = [SHOTS[number] for number in shots or SHOTS]
     scratch = Path(tempfile.mkdtemp(prefix="quality-"))
     try:
         kept = adapters_of(base, store or scratch / "store")
@@ -96,6 +101,12 @@ def main(
                 _append(json_file, [said | result for result in _results(learnt, set_name)])
     finally:
         shutil.rmtree(scratch)
+
+
+def _check(option: str, given: Sequence[str] | None, known: Collection[str]) -> None:
+    for value in given or ():
+        if value not in known:
+            raise typer.BadParameter(f"{option} {value}: there are {', '.join(known)}")
 
 
 def _asked(

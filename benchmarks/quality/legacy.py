@@ -185,6 +185,9 @@ def main(
 ) -> None:
     """Imports checkpoints of hand-written LoRA; exit code 1 where an answer is off."""
     undisturbed()
+    for start in only or ():
+        if not any(name.startswith(start) for name in SETTINGS):
+            raise typer.BadParameter(f"--only {start}: there are {', '.join(SETTINGS)}")
     found = []
     for number, (name, (rank, alpha)) in enumerate(SETTINGS.items()):
         if only and not name.startswith(tuple(only)):

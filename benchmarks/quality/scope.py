@@ -58,6 +58,7 @@ ERROR = 0.05  # among answered
 KINDS: Mapping[Kind, str] = {Kind.FAR: "out of scope", Kind.NEAR: "near"}
 RESAMPLES = 500
 MEAN = "mean"
+BIASED = ("ECE",)  # larger of resampled texts than of the texts, so that no percentile bounds it
 
 
 def main(
@@ -365,7 +366,10 @@ def vector_scaling(
 
 
 def summed_up(measured: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The lines with intervals in place of draws, after each figure's mean over domains."""
+    """The lines after each figure's mean over domains, with intervals in place of draws.
+
+    `BIASED` figures have none.
+    """
     by_figure: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for line in measured:
         by_figure[line["what"], line["score"]].append(line)
@@ -380,9 +384,10 @@ def summed_up(measured: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "draws": np.mean([line["draws"] for line in of_figure], axis=0),
         }
         for line in (mean, *of_figure):
-            interval = np.percentile(line["draws"], [2.5, 97.5]).tolist()
             plain = {key: value for key, value in line.items() if key != "draws"}
-            found.append({**plain, "value": float(line["value"]), "interval": interval})
+            if what not in BIASED:
+                plain["interval"] = np.percentile(line["draws"], [2.5, 97.5]).tolist()
+            found.append({**plain, "value": float(line["value"])})
     return found
 
 
@@ -408,7 +413,7 @@ def table(lines: Sequence[Mapping[str, Any]], what: str) -> Table:
         shown.add_row(
             score,
             f"{100 * mean['value']:.2f}",
-            " to ".join(f"{100 * end:.2f}" for end in mean["interval"]),
+            " to ".join(f"{100 * end:.2f}" for end in mean.get("interval", ())),
             *(f"{100 * value:.2f} {name}" for value, name in (own[0], own[-1])),
         )
     return shown

@@ -7,11 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
+from typer.testing import CliRunner, Result
 
 from adapter_platform.core.store.manifest import BaseRecord
 from adapter_platform.core.training.model import peft_config
 from adapter_platform.core.training.recipe import make_recipe
-from benchmarks.quality.methods import LEFT_OUT, STARTS, drawn, methods, recipe_of, table, tables
+from benchmarks.quality.methods import (
+    LEFT_OUT,
+    RATES,
+    STARTS,
+    drawn,
+    main,
+    methods,
+    recipe_of,
+    table,
+    tables,
+)
 
 
 def row(method: str, rate: float, val: float, test: float, **more: Any) -> dict[str, Any]:
@@ -32,6 +44,42 @@ def row(method: str, rate: float, val: float, test: float, **more: Any) -> dict[
         "test_tfidf": 0.6,
         **more,
     }
+
+
+def test_what_is_measured_is_kept_and_what_failed_is_tried_again(
+    tiny_base: Path, tmp_path: Path, private_home: Path
+) -> None:
+    rows = [
+        {"text": f"{split} {label} {i}", "label": label, "split": split}
+        for split in ("train", "val", "test")
+        for label in ("pay", "owe")
+        for i in range(8)
+    ]
+    (tmp_path / "clinc150").mkdir()
+    data = tmp_path / "clinc150" / "work.jsonl"
+    data.write_text("\n".join(map(json.dumps, rows)) + "\n", encoding="utf-8")
+    kept = tmp_path / "methods.json"
+    app = typer.Typer()
+    app.command()(main)
+
+    def run(*arguments: str) -> Result:
+        options = ["--json", str(kept), "--base", str(tiny_base), "--domain", "work"]
+        return CliRunner().invoke(app, [str(tmp_path), *options, "--shots", "2", *arguments])
+
+    assert run("--only", "IA3").exit_code == 0
+    one, other = json.loads(kept.read_text(encoding="utf-8"))
+    assert {one["learning_rate"], other["learning_rate"]} == set(RATES)
+    assert 0 <= one["test"] <= 1
+    assert one["test_texts"] == 16
+    failed = {**{key: one[key] for key in ("base", "domain", "shots", "method")}, "error": "killed"}
+    kept.write_text(json.dumps([{**failed, "learning_rate": RATES[0]}, other]), encoding="utf-8")
+    assert run("--only", "IA3").exit_code == 0
+    found = json.loads(kept.read_text(encoding="utf-8"))
+    assert found[0] == other  # not measured again: its seconds are the same
+    assert found[1]["test"] == one["test"]
+    refused = run("--only", "NOPE")
+    assert refused.exit_code == 2
+    assert "--only NOPE" in refused.output
 
 
 def test_validation_chooses_among_learning_rates_and_methods_are_in_order_of_name() -> None:

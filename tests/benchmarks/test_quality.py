@@ -72,6 +72,26 @@ def test_a_script_says_what_it_takes(name: str) -> None:
     assert "Usage:" in done.output
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("accuracy", ("--json", "found.jsonl", "--method", "nope")),
+        ("accuracy", ("--json", "found.jsonl", "--shots", "4")),
+        ("legacy", ("--only", "nope")),
+    ],
+)
+def test_what_a_script_does_not_know_is_refused_before_anything_is_learnt(
+    name: str, arguments: tuple[str, ...], data: Path
+) -> None:
+    app = typer.Typer()
+    app.command()(import_module(f"benchmarks.quality.{name}").main)
+    given = [str(data), *arguments] if name == "accuracy" else list(arguments)
+    done = CliRunner().invoke(app, given)
+    assert done.exit_code == 2
+    assert arguments[-1] in done.output
+    assert "there are" in done.output
+
+
 def test_so_many_examples_a_class_are_drawn_the_same_for_the_same_seed(data: Path) -> None:
     drawn = sample(data, "clinc150/bank", 3, seed=1)
     assert drawn == sample(data, "clinc150/bank", 3, seed=1)

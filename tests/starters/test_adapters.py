@@ -75,7 +75,7 @@ def test_data_eng_finds_the_topic_in_either_language(
 
 
 @pytest.mark.parametrize("name", ["data_eng", "support"])
-def test_texts_that_came_after_every_choice_of_recipe_are_answered_as_well(
+def test_a_second_set_of_texts_that_no_recipe_was_chosen_by_is_answered_as_well(
     platform: Platform, name: str
 ) -> None:
     found = platform.evaluate(name, f"csv:{FRESH / name}.csv")
