@@ -128,17 +128,23 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
             f"{called:18} {rate:7.1f} examples/s, in the steps alone {steps:7.1f}   "
             f"accuracy {100 * accuracy:.1f} +- {196 * document['error']:.1f}"
         )
-    low, high = document["interval"]
     yield (
-        f"{document['ratio']:.2f} times as fast ({low:.2f} to {high:.2f}); "
+        f"{document['ratio']:.2f} times as fast{_between(document['interval'])}; "
         f"must {document['must']}, aim {AIM}"
     )
     steps = document["steps"]
-    low, high = bootstrap(steps["plain"], steps["ours"])
     ratio = ratio_of_medians(steps["plain"], steps["ours"])
-    yield f"in the steps alone {ratio:.2f} times ({low:.2f} to {high:.2f})"
+    yield (
+        f"in the steps alone {ratio:.2f} times{_between(bootstrap(steps['plain'], steps['ours']))}"
+    )
     gain, low, high = (100 * share for share in document["gain"])
     yield f"accuracy {gain:+.1f} points beside the plain Trainer ({low:+.1f} to {high:+.1f})"
+
+
+def _between(interval: Sequence[float]) -> str:
+    """The interval in words; of a single training each, which says nothing of chance, none."""
+    low, high = interval
+    return f" ({low:.2f} to {high:.2f})" if low < high else ""
 
 
 def falls_short(document: Mapping[str, Any]) -> bool:
