@@ -41,7 +41,8 @@ def training_splits(dataset: Dataset, recipe: Recipe) -> Splits:
         names = [example for example in names if normalise(example.text) not in judged]
         train += names
         if names:
-            notes.append(f"{len(names)} of the training texts are labels' names and descriptions")
+            texts = "1 text is" if len(names) == 1 else f"{len(names)} texts are"
+            notes.append(f"{texts} added to the training texts: the labels' names and descriptions")
     if recipe.typos:
         train += mistyped(train, recipe.typos, recipe.seed)
     taught = {label for example in train for label in example.labels}
