@@ -218,11 +218,22 @@ def test_a_max_error_that_cannot_be_met_is_said_and_the_best_is_kept() -> None:
     found = fitted({"max_error": 0.01}, predictions, right)
     (note,) = found.notes
     assert note == (
-        "the step 'abstain' cannot be fitted to max_error 0.01 with 0.9 certainty: at best 0 of 17 "
-        "answers to the 100 validation texts are wrong, which is what it is set to; even without a "
-        "mistake it takes 230 validation texts that are answered"
+        "the step 'abstain' cannot be fitted to max_error 0.01 with 0.9 certainty: even without a "
+        "mistake it takes 230 validation texts that are answered; it is set to what looks best and "
+        "promises nothing: 0 of 17 answers to the 100 validation texts are wrong"
     )
     assert len(answered(found.settings, predictions, right)) == 17
+
+
+def test_mistakes_among_the_surest_are_said_where_they_end_the_search() -> None:
+    surest = [(0.99, i >= 4) for i in range(12)]
+    found = fitted({"max_error": 0.3}, *judged(*surest, *[(0.7, True)] * 18))
+    (note,) = found.notes
+    assert note == (
+        "the step 'abstain' cannot be fitted to max_error 0.3 with 0.9 certainty: the surest 12 "
+        "answers already hold 4 mistakes, too many to show it; it is set to what looks best and "
+        "promises nothing: 4 of 30 answers to the 30 validation texts are wrong"
+    )
 
 
 def test_as_many_texts_as_the_note_asks_for_are_enough_and_one_less_is_not() -> None:
