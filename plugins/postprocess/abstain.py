@@ -118,7 +118,13 @@ class Abstain:
         cuts = _cuts(judged)
         kept, failed = _last_that_holds(cuts, most, certainty)
         if kept is not None:
-            return Fitted({**settings, "threshold": kept.threshold})
+            notes: tuple[str, ...] = ()
+            if kept.answered == len(judged):
+                notes = (
+                    f"the step {self.name!r} withholds nothing: at most {100 * most:.4g} % of all "
+                    f"answers are wrong already, with {certainty:.4g} certainty",
+                )
+            return Fitted({**settings, "threshold": kept.threshold}, notes)
         best = min(cuts, key=lambda cut: cut.bound(certainty))
         if failed is not None:
             mistakes = "1 mistake" if failed.wrong == 1 else f"{failed.wrong} mistakes"
