@@ -18,7 +18,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from .errors import SettingsError
+from .errors import SettingsError, unknown
 
 PREFIX = "PLATFORM_"
 FILE = "platform.toml"
@@ -158,7 +158,8 @@ def load_settings(**overrides: Any) -> Settings:
     """The settings in force; an override of None counts as not given.
 
     Raises:
-        SettingsError: a value cannot be; the sentence names it and where it comes from.
+        SettingsError: a setting that there is not, or a value that cannot be; the sentence names it
+            and where it comes from.
     """
     given = {key: value for key, value in overrides.items() if value is not None}
     try:
@@ -166,6 +167,9 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "setting"
+        if first["type"] == "extra_forbidden":
+            kind = "setting" if name in given else f"setting of {FILE}"
+            raise unknown(kind, name, Settings.model_fields, SettingsError) from error
         reason = first["msg"].removeprefix("Value error, ")
         raise SettingsError(
             f"the setting {name!r} cannot be {first.get('input')!r}: {reason}",

@@ -51,7 +51,7 @@ def compare(
 ) -> None:
     """Judge two adapters on the same texts: which is better, and where they differ.
 
-    Texts that either was trained on are left out. A difference is B's figure less A's.
+    Texts that either was trained on or chosen by are left out. A difference is B's figure less A's.
     """
     uris = options.split_data(data)
     columns = options.columns(text_column, label_column)

@@ -49,7 +49,7 @@ def evaluate(
     answers, such as abstain, a table says what is answered after them.
 
     Without --data, the test texts of the domain under the adapter's name. Texts that it was
-    trained on are left out, unless --split train asks for them.
+    trained on or chosen by are left out, unless --split train or val asks for them.
     """
     uris = options.split_data(data)
     columns = options.columns(text_column, label_column)

@@ -153,6 +153,8 @@ def show_outcome(outcome: Outcome, store: Path | None) -> None:
             )
     elif probe_is_ahead(manifest):
         output.warn("on the test texts the probe is ahead of it; the validation texts decide")
+    for doubt in outcome.doubts:
+        output.warn(doubt)
     output.result(f"try it: {_line_to_try(outcome, store)}")
 
 

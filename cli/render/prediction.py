@@ -33,7 +33,7 @@ def lines(
     if scheme is None:
         yield headline(prediction, scheme)
     else:
-        yield f"{headline(prediction, scheme)}  {percent(prediction.confidence)}"
+        yield f"{headline(prediction, scheme)}  {_how_sure(prediction)}"
     if prediction.routing is not None:
         yield output.printable(f"  {_found(prediction.routing)}")
     if prediction.path:
@@ -88,6 +88,14 @@ def headline(prediction: Prediction, scheme: LabelScheme | None) -> str:
         display = known or _display(scheme, name, prediction.text)
         shown.append(f"{name} ({display})" if display and display != name else name)
     return output.printable(", ".join(shown))
+
+
+def _how_sure(prediction: Prediction) -> str:
+    """The confidence; of a withheld answer also the scope, which may be what withheld it."""
+    confidence = percent(prediction.confidence)
+    if not prediction.abstained or prediction.scope is None:
+        return confidence
+    return f"confidence {confidence}, scope {percent(prediction.scope)}"
 
 
 def _found(routing: Routing) -> str:

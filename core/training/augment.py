@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .recipe import Recipe
 
 SEAMS = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])")  # between the words of set_alarm, PlayMusic, a/b
+PLACE = "label scheme"  # where the added examples are from
 WORD = re.compile(r"[^\W\d_]{3}|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
@@ -40,7 +41,8 @@ def training_splits(dataset: Dataset, recipe: Recipe) -> Splits:
         names = [example for example in names if normalise(example.text) not in judged]
         train += names
         if names:
-            notes.append(f"{len(names)} of the training texts are labels' names and descriptions")
+            texts = "1 text is" if len(names) == 1 else f"{len(names)} texts are"
+            notes.append(f"{texts} added to the training texts: the labels' names and descriptions")
     if recipe.typos:
         train += mistyped(train, recipe.typos, recipe.seed)
     taught = {label for example in train for label in example.labels}
@@ -67,7 +69,7 @@ def label_texts(scheme: LabelScheme, exemplified: Collection[str]) -> list[Examp
         texts = list(dict.fromkeys(text.strip() for text in texts if text.strip()))
         if not texts and label.name in exemplified:
             texts = [words(label.name)]
-        found += [Example(text, (label.name,), "train", "label scheme") for text in texts if text]
+        found += [Example(text, (label.name,), "train", PLACE) for text in texts if text]
     return found
 
 

@@ -33,6 +33,10 @@ TARGETS: Mapping[str, list[str]] = {
     "TRAINABLE_TOKENS": ["word_embeddings"],
 }
 """Modules that a method is for, where they are not the seed's."""
+USUAL = ("LORA", "DORA", "IA3", "ADALORA", "LOHA", "LOKR", "OFT", "VERA", "PREFIX_TUNING")
+"""Methods to offer to whoever names none that there is."""
+METHOD_NAMES = frozenset({"method", "peft_method", "peft_type"})
+"""What the recipe's `peft_method` is taken for among the method's own settings."""
 
 
 class Classifier(torch.nn.Module):
@@ -147,7 +151,9 @@ def peft_config(recipe: Recipe, pooling: Pooling, base: BaseRecord, steps: int) 
     method = "LORA" if recipe.peft_method == "DORA" else recipe.peft_method
     known = [kind.value for kind in PEFT_TYPE_TO_CONFIG_MAPPING]
     if method not in known:
-        raise unknown("PEFT method", recipe.peft_method, [*known, "DORA"], RecipeError)
+        fit = [*(set(known) - set(IMPOSSIBLE)), "DORA"]
+        hint = f"usual ones are: {', '.join(USUAL)}"
+        raise unknown("PEFT method", recipe.peft_method, fit, RecipeError, hint)
     kind = PEFT_TYPE_TO_CONFIG_MAPPING[PeftType(method)]
     if method in IMPOSSIBLE:
         raise RecipeError(f"{method} cannot train a classifier: it needs {IMPOSSIBLE[method]}")
@@ -156,7 +162,10 @@ def peft_config(recipe: Recipe, pooling: Pooling, base: BaseRecord, steps: int) 
     wrong = sorted(set(settings) - fields)
     if wrong:
         error = unknown(f"setting of {recipe.peft_method}", wrong[0], fields, RecipeError)
-        raise RecipeError(error.message, error.hint)
+        hint = error.hint
+        if wrong[0] in METHOD_NAMES:
+            hint = f"the method is set by peft_method: --set peft_method={settings[wrong[0]]}"
+        raise RecipeError(error.message, hint)
     _check_settings(method, settings)
     check_start(method, settings)
     check_values(recipe.peft_method, kind, settings, base.layers)

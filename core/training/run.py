@@ -16,6 +16,7 @@ from ..store.manifest import Manifest
 from ..store.names import check_name
 from . import report as reports
 from .checkpoints import checkpoints
+from .doubts import doubts
 from .judged import Judged, Scores, refitted, trained_along
 from .linear import ENOUGH
 from .model import trainable_line
@@ -45,6 +46,7 @@ class Outcome:
         promoted: whether the new version is the current one.
         resumed: whether it went on from where an earlier run was stopped.
         example: a text of the data to try the adapter with, from the test side if there is one.
+        doubts: sentences on what speaks against it; they stand in the report's notes too.
         seconds: by phase, from tokens to the final head: ``probe`` (what the frozen base makes of
             the texts, and the head on that), ``start`` (the routing profile, and the adapter put
             in), ``steps`` (of training, and the frozen layers' part of them), ``head`` (what the
@@ -56,6 +58,7 @@ class Outcome:
     promoted: bool
     resumed: bool
     example: str
+    doubts: tuple[str, ...]
     seconds: Mapping[str, float]
 
 
@@ -155,11 +158,12 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
         report = make_report(request, prepared, judged.scores, probe.scores)
         if reports.is_worse(report):
             progress.say(f"worse than the probe: {reports.against_probe(report)}")
+        against = doubts(report, prepared)
         manifest = make_manifest(request, prepared, judged, report, model, steps)
         manifest, notes = _fit_steps(manifest, prepared, judged, pools["val"], scope, workshop)
         for note in notes:
             progress.say(note)
-        report["notes"] += notes
+        report["notes"] += [*notes, *against]
         workshop.listener.after_training(manifest)
         promote = manifest.is_promoted(request.promote, request.allow_worse)
         with workshop.store.stage(request.name) as directory:
@@ -169,7 +173,15 @@ def train(request: TrainingRequest, workshop: Workshop, progress: Progress) -> O
             profile.save(directory)
             published = workshop.store.publish(directory, manifest, promote=promote)
     workshop.listener.after_adapter_published(published)
-    return Outcome(published, report, promote, resumed, typical_text(prepared), laps.seconds)
+    return Outcome(
+        published,
+        report,
+        promote,
+        resumed,
+        typical_text(prepared),
+        tuple(against),
+        laps.seconds,
+    )
 
 
 def rehearse(

@@ -116,16 +116,29 @@ class Abstain:
             )
             return Fitted({**settings, "threshold": 0.0}, (sentence,))
         cuts = _cuts(judged)
-        kept = _last_that_holds(cuts, most, certainty)
+        kept, failed = _last_that_holds(cuts, most, certainty)
         if kept is not None:
-            return Fitted({**settings, "threshold": kept.threshold})
+            notes: tuple[str, ...] = ()
+            if kept.answered == len(judged):
+                notes = (
+                    f"the step {self.name!r} withholds nothing: at most {100 * most:.4g} % of all "
+                    f"answers are wrong already, with {certainty:.4g} certainty",
+                )
+            return Fitted({**settings, "threshold": kept.threshold}, notes)
         best = min(cuts, key=lambda cut: cut.bound(certainty))
-        needed = f"{least} validation texts" if least else "more texts than there can be"
+        if failed is not None:
+            mistakes = "1 mistake" if failed.wrong == 1 else f"{failed.wrong} mistakes"
+            reason = (
+                f"the surest {failed.answered} answers already hold {mistakes}, too many to show it"
+            )
+        else:
+            needed = f"{least} validation texts" if least else "more texts than there can be"
+            reason = f"even without a mistake it takes {needed} that are answered"
         sentence = (
             f"the step {self.name!r} cannot be fitted to max_error {most:g} with {certainty:.4g} "
-            f"certainty: at best {best.wrong} of {best.answered} answers to the {len(judged)} "
-            f"validation texts are wrong, which is what it is set to; even without a mistake it "
-            f"takes {needed} that are answered"
+            f"certainty: {reason}; it is set to what looks best and promises nothing: "
+            f"{best.wrong} of {best.answered} answers to the {len(judged)} validation texts are "
+            "wrong"
         )
         return Fitted({**settings, "threshold": best.threshold}, (sentence,))
 
@@ -169,8 +182,10 @@ def _cuts(judged: Sequence[tuple[float, bool]]) -> list[_Cut]:
     return cuts
 
 
-def _last_that_holds(cuts: Sequence[_Cut], most: float, certainty: float) -> _Cut | None:
-    """The cut that answers the most before the first whose bound exceeds `most`.
+def _last_that_holds(
+    cuts: Sequence[_Cut], most: float, certainty: float
+) -> tuple[_Cut | None, _Cut | None]:
+    """The cut that answers the most before the first whose bound exceeds `most`, and that one.
 
     Tested one after the other in an order that the labels have no say in, each at the full level,
     they hold together as each does alone (fixed-sequence testing; Angelopoulos et al. 2021, "Learn
@@ -180,7 +195,7 @@ def _last_that_holds(cuts: Sequence[_Cut], most: float, certainty: float) -> _Cu
     """
     first, forgiving = (_texts_to_bear(wrong, most, certainty) for wrong in (0, 1))
     if first is None:
-        return None
+        return None, None
     if forgiving is not None and 2 * forgiving <= cuts[-1].answered:
         first = forgiving
     kept = None
@@ -188,9 +203,9 @@ def _last_that_holds(cuts: Sequence[_Cut], most: float, certainty: float) -> _Cu
         if cut.answered < first:
             continue
         if cut.bound(certainty) > most:
-            break
+            return kept, cut
         kept = cut
-    return kept
+    return kept, None
 
 
 def _texts_to_bear(wrong: int, most: float, certainty: float) -> int | None:

@@ -79,7 +79,7 @@ def test_check_and_train_say_the_same(
         return
     plan, found = json.loads(trained.stdout), json.loads(checked.stdout)
     assert (found["kind"], found["labels"]) == (plan["kind"], plan["labels"])
-    named = sum(int(note.split()[0]) for note in plan["notes"] if "are labels' names" in note)
+    named = sum(int(note.split()[0]) for note in plan["notes"] if "the labels' names" in note)
     assert found["examples"] == sum(plan["splits"].values()) - named
     about_rows = [note for note in plan["notes"] if "cannot be used" in note]
     about_base = [note for note in plan["notes"] if note.startswith("the base ")]

@@ -91,6 +91,16 @@ def test_the_line_to_try_works_as_it_stands_for_a_text_like_an_option_and_anothe
     assert tried.stdout.split()[0] in WORDS
 
 
+def test_training_warns_where_too_few_texts_judge_the_adapter(
+    run: Run, tmp_path: Path, platform_home: Path
+) -> None:
+    few = write_texts(tmp_path / "few.csv", 2)
+    result = run("adapters", "train", "mail", "--data", few, "--allow-worse", *EASY)
+    assert result.exit_code == 0, result.output
+    (warning,) = [line for line in result.stderr.splitlines() if "too few to judge by" in line]
+    assert warning.startswith("warning: the adapter is judged by ")
+
+
 def test_training_as_json_has_manifest_and_report_and_nothing_else_on_standard_output(
     as_json: Json, texts: Path, platform_home: Path
 ) -> None:

@@ -143,6 +143,19 @@ def test_a_value_that_cannot_be_is_named_with_where_it_is_set(
     assert f"PLATFORM_{name.upper()}" in (caught.value.hint or "")
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"), [("bas", "did you mean 'base'?"), ("colour", "choose one of: ")]
+)
+def test_a_setting_that_there_is_not_is_named_with_the_nearest(name: str, hint: str) -> None:
+    in_file(name, "y")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert caught.value.message == f"there is no setting of platform.toml named {name!r}"
+    assert (caught.value.hint or "").startswith(hint)
+    with pytest.raises(SettingsError, match=f"there is no setting named '{name}'"):
+        load_settings(**{name: "y"})
+
+
 def test_settings_cannot_be_changed_afterwards() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_settings().threads = 3  # type: ignore[misc]  # the mistake

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from adapter_platform.core.bases import Base, Bases
 from adapter_platform.core.engine.encoder import load_encoder, pad
+from adapter_platform.core.engine.peft_groups import IMPOSSIBLE
 from adapter_platform.core.errors import RecipeError
 from adapter_platform.core.registry import Registry
 from adapter_platform.core.store.manifest import BaseRecord
@@ -288,6 +289,30 @@ def test_an_unknown_method_or_setting_suggests_the_nearest() -> None:
     error = refusal(peft={"lora_alfa": 3})
     assert error.message == "there is no setting of LORA named 'lora_alfa'"
     assert error.hint == "did you mean 'lora_alpha'?"
+
+
+@pytest.mark.parametrize("name", ["method", "peft_method"])
+def test_the_method_among_its_own_settings_is_told_where_it_belongs(name: str) -> None:
+    error = refusal(peft={name: "IA3"})
+    assert error.message == f"there is no setting of LORA named {name!r}"
+    assert error.hint == "the method is set by peft_method: --set peft_method=IA3"
+
+
+def test_an_unknown_method_near_to_none_is_offered_usual_ones_that_can_be() -> None:
+    hint = refusal(peft_method="FOO").hint
+    assert hint is not None
+    usual = hint.removeprefix("usual ones are: ").split(", ")
+    assert usual[:2] == ["LORA", "DORA"]
+    for method in usual:
+        recipe = make_recipe({"peft_method": method})
+        peft_config(recipe, "mean", BaseRecord("tiny", "", 32, 2), 100)
+
+
+@pytest.mark.parametrize("method", ["CPTS", "CARTRIDGES", "ADAPTION_PROMPTS"])
+def test_a_method_that_cannot_be_is_not_offered(method: str) -> None:
+    hint = refusal(peft_method=method).hint
+    assert hint is not None
+    assert not any(f"'{impossible}'" in hint for impossible in IMPOSSIBLE)
 
 
 @pytest.mark.parametrize(
