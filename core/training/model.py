@@ -152,8 +152,8 @@ def peft_config(recipe: Recipe, pooling: Pooling, base: BaseRecord, steps: int) 
     known = [kind.value for kind in PEFT_TYPE_TO_CONFIG_MAPPING]
     if method not in known:
         fit = [*(set(known) - set(IMPOSSIBLE)), "DORA"]
-        hint = f"usual ones are: {', '.join(USUAL)}"
-        raise unknown("PEFT method", recipe.peft_method, fit, RecipeError, hint)
+        usual = f"usual ones are: {', '.join(USUAL)}"
+        raise unknown("PEFT method", recipe.peft_method, fit, RecipeError, usual)
     kind = PEFT_TYPE_TO_CONFIG_MAPPING[PeftType(method)]
     if method in IMPOSSIBLE:
         raise RecipeError(f"{method} cannot train a classifier: it needs {IMPOSSIBLE[method]}")

@@ -430,7 +430,10 @@ def test_a_settings_file_that_is_broken_or_has_an_unknown_key_is_said(
     (working_directory / "platform.toml").write_text("store = \n", encoding="utf-8")
     check(run("adapters", "list"), Bad("", "platform.toml cannot be read"))
     (working_directory / "platform.toml").write_text('stoer = "x"\n', encoding="utf-8")
-    check(run("adapters", "list"), Bad("", "'stoer'", "PLATFORM_STOER"))
+    check(
+        run("adapters", "list"),
+        Bad("", "no setting of platform.toml named 'stoer'", "did you mean 'store'"),
+    )
 
 
 def test_a_huge_text_is_answered_with_a_warning(run: Run, store_dir: Path) -> None:
